@@ -37,6 +37,7 @@ COMMANDS = {
     "bench labelled": ["bench", "labelled", "--images", "pics", "--labels", "gone.csv", "-c", "p.yaml"],
     "bench pictograms": ["bench", "pictograms", "--split", "none"],
     "bench injection": ["bench", "injection", "--channel", "none"],
+    "bench attacks": ["bench", "attacks", "--attack", "none"],
     "bench robustness": ["bench", "robustness", "--method", "none"],
 }
 

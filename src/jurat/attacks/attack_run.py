@@ -70,6 +70,9 @@ class Wish:
     """What the picture should look like to a vision encoder."""
     max_tokens: int = 64
     """Largest number of tokens in a reply."""
+    corpus: tuple[str, ...] = ()
+    """Replies to the picture alone, without a prompt, that are trained on in the place of the prompts' (Qi et
+    al. 2023); empty trains on `prompts`."""
 
     @property
     def tested(self) -> tuple[str, ...]:
@@ -89,7 +92,8 @@ class Wish:
             shown = hashlib.sha256(shown.tobytes()).hexdigest()
         plain = {name: getattr(self, name) for name in ("target", "success", "max_tokens")}
         prompts = {"train": self.prompts, "validation": self.validation_prompts, "test": self.test_prompts}
-        return {**plain, "prompts": {name: list(some) for name, some in prompts.items()}, "trigger": shown}
+        found = {**plain, "prompts": {name: list(some) for name, some in prompts.items()}, "trigger": shown}
+        return found | ({"corpus": list(self.corpus)} if self.corpus else {})
 
 
 def replies_column() -> tuple[str, Any]:
@@ -150,6 +154,8 @@ class Attacker:
     model: Model
     wish: Wish
     seed: int = 0
+    surrogates: tuple[Model, ...] = ()
+    """Models that the pictures are made on; empty makes them on `model`, which is asked in any case."""
 
     def __post_init__(self) -> None:
         check_wish(self.attack.wants, self.wish)
@@ -158,6 +164,8 @@ class Attacker:
         """A folder for the rows and pictures: a new run, or one that is resumed. Raises JuratError as `Run`
         does."""
         settings = run_settings(self.attack, self.name, self.model, self.wish, self.seed)
+        if self.surrogates:
+            settings["surrogates"] = [full_name(model) for model in self.surrogates]
         return Run(folder, ATTACK_ROWS, settings, fresh=fresh)
 
     def rows(self, run: Run, items: Iterable[Item], batch: int) -> Iterator[dict[str, Any]]:
@@ -214,7 +222,8 @@ class Attacker:
         found = {n: _error(_silent(clean[n])) for n in images if n not in ready}
         if not ready:
             return found
-        outcomes = self.attack.run([access], [goals[n] for n in ready], self.seed)
+        made_on = [Access(model, access.spent) for model in self.surrogates] or [access]
+        outcomes = self.attack.run(made_on, [goals[n] for n in ready], self.seed)
         for n, outcome in zip(ready, outcomes, strict=True):
             save_png(outcome.saved, files[n])
         spent = {name: value / len(ready) for name, value in asdict(access.spent).items()}
@@ -301,6 +310,11 @@ def _goal(wish: Wish, image: Image.Image, clean: Mapping[str, Reply], key: int) 
     # A prompt that the model has no reply to cannot be trained on without a target.
     lists = (wish.prompts, wish.validation_prompts, wish.tested)
     train, validation, test = (_cases(texts, wish, wanted) for texts in lists)
+    if wish.corpus:
+        generation = Generation(max_tokens=wish.max_tokens)
+        train = [Case(Chat((Turn("user", (_PLACE,)),), generation), text) for text in wish.corpus]
+        # Without validation prompts the best picture is chosen by the prompts, not by the corpus.
+        validation = validation or _cases(wish.prompts, wish, wanted)
     return Goal(
         as_levels(image),
         [case for case in train if case.target],

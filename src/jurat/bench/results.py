@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -125,10 +125,7 @@ def _head(results: dict[str, Any]) -> Iterator[str]:
     yield ""
     drawn = f"; seed {bench['seed']}, {bench['per_rule']} pairs a rule" if bench else ""
     yield f"jurat {told['jurat']}, commit {told['commit'] or 'unknown'}, {told['time']}{drawn}."
-    for run in told["runs"]:
-        if (run["command"], run["commit"]) != (told["command"], told["commit"]):
-            made = f"commit {run['commit'] or 'unknown'}, {run['from']} to {run['to']}"
-            yield f"{run['files']} of its files are of `{run['command']}`, {made}."
+    yield from other_runs(told)
     if calibration := told.get("calibration"):
         yield f"Presets judged with the calibration {calibration['digest']}."
         if calibration["thresholds_from"] is not None:
@@ -164,6 +161,14 @@ def _head(results: dict[str, Any]) -> Iterator[str]:
         yield ""
         for (model, name, reason), splits in seen.items():
             yield f"- {name} with {model} ({', '.join(splits)}): {reason}"
+
+
+def other_runs(told: Mapping[str, Any]) -> Iterator[str]:
+    """For each of the `runs` of a provenance that is not of its own command and commit, a sentence."""
+    for run in told["runs"]:
+        if (run["command"], run["commit"]) != (told["command"], told["commit"]):
+            made = f"commit {run['commit'] or 'unknown'}, {run['from']} to {run['to']}"
+            yield f"{run['files']} of its files are of `{run['command']}`, {made}."
 
 
 def claims_table(results: dict[str, Any]) -> Iterator[str]:

@@ -10,7 +10,7 @@ import typer
 
 from jurat.cli import bench_options as options
 from jurat.cli import label_options
-from jurat.cli.bench_attacks import injection, robustness
+from jurat.cli.bench_attacks import attacks, injection, robustness
 from jurat.cli.model_choice import CalibrationFile
 from jurat.cli.model_options import ModelOptions, opens_model
 from jurat.errors import JuratError
@@ -228,6 +228,7 @@ def _guards(given: list[str] | None, taxonomies: Path | None, opening: ModelOpti
     ]
 
 
+app.command()(attacks)
 app.command()(injection)
 app.command()(robustness)
 

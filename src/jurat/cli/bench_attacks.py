@@ -1,4 +1,5 @@
-"""`jurat bench injection` and `jurat bench robustness`: the judge itself under attack."""
+"""`jurat bench attacks`, which compares attacks; `jurat bench injection` and `jurat bench robustness`, which
+attack the judge itself."""
 
 from __future__ import annotations
 
@@ -9,12 +10,115 @@ import typer
 
 from jurat.cli import bench_options as options
 from jurat.cli.model_options import ModelOptions, opens_model
+from jurat.errors import JuratError
 from jurat.runs.session import command_line
 
 ROBUST_METHODS = ("jurat", "direct", "clue", "clause-product")
 """Methods that `robustness` runs where none is named."""
 INJECTED_METHODS = ("direct", "jurat")
 """Methods that `injection` runs where none is named."""
+
+
+@opens_model
+def attacks(
+    victim: Annotated[
+        list[str],
+        typer.Option(
+            "--victim",
+            "--model",
+            "-m",
+            metavar="NAME",
+            help="A model that is attacked, or LABEL=NAME; repeat for more. NAME may be a folder.",
+        ),
+    ] = ["bundled"],  # noqa: B006
+    transfer: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Another model, or LABEL=NAME, that all attacked pictures are shown to, and that attacks by "
+            "surrogates are made on; repeat for more.",
+        ),
+    ] = None,
+    attack: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help='Name and settings: carlini, "qi?batch=4"; repeat for more. Noise is always there. Default: '
+            "all that change pictures.",
+            show_default=False,
+        ),
+    ] = None,
+    budget: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="N",
+            help="Largest change, in levels of 255, or unbounded; repeat for more.",
+            show_default="2, 8, unbounded",
+        ),
+    ] = None,
+    passes: Annotated[
+        list[int] | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Backward passes that an attack may make for a picture; repeat for more.",
+            show_default="20, 100",
+        ),
+    ] = None,
+    pictures: Annotated[
+        int, typer.Option(metavar="N", min=1, max=100_000, help="Pictures of a goal; more make all larger.")
+    ] = 3,
+    goals: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="YAML with goals of your own. Default: those of jurat."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of pictures, noise and attacks.")] = 0,
+    batch_size: Annotated[int, typer.Option(metavar="N", min=1, help="Pictures attacked at once.")] = 16,
+    out: options.Out = Path("attacks"),
+    quiet: options.Quiet = False,
+    *,
+    opening: ModelOptions,
+) -> None:
+    """Compare attacks on pictures: the same goals, pictures, budgets and gradient passes for all.
+
+    Success is measured on saved PNG files with held-out prompts, and compared with noise of the same size.
+    What cannot be run on a victim is listed with its reason. Writes attacks.json, attacks.md, a figure and
+    all replies into --out; the same command resumes a run that was stopped.
+    """
+    from jurat.bench.attacks.goals import load_goals
+    from jurat.bench.attacks.lineup import default_attacks
+    from jurat.bench.attacks.page import as_markdown, write_attacks
+    from jurat.bench.attacks.plan import BUDGETS, PASSES, AttacksPlan
+    from jurat.bench.attacks.results import results_of
+    from jurat.bench.attacks.run import run_attacks
+
+    plan = AttacksPlan(
+        out,
+        options.subjects(victim, opening),
+        options.subjects(transfer or [], opening),
+        attack or default_attacks(),
+        [_level(text) for text in budget] if budget else BUDGETS,
+        passes or PASSES,
+        pictures,
+        seed,
+        batch_size,
+        load_goals(goals),
+        command_line(),
+    )
+    progress = run_attacks(plan, options.progress(quiet=quiet))
+    results, replies = results_of(plan, progress)
+    written = write_attacks(out, results, replies)
+    options.tell(as_markdown(results), written, quiet=quiet)
+
+
+def _level(text: str) -> int:
+    """A budget in levels of 255."""
+    if text == "unbounded":
+        return 255
+    try:
+        return int(text)
+    except ValueError as error:
+        raise JuratError(f"--budget {text}: a whole number of levels, or unbounded.") from error
 
 
 @opens_model

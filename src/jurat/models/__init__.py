@@ -44,6 +44,7 @@ from jurat.models.white_box import (
     ContinuationLogits,
     Deviation,
     Differentiable,
+    DifferentiableDetector,
     DifferentiableGate,
     DifferentiableText,
     Embedder,
@@ -51,6 +52,7 @@ from jurat.models.white_box import (
     ImageFeatures,
     PairedDecoding,
     PairReply,
+    Proposals,
     Steerable,
 )
 from jurat.models.wrapper import ModelWrapper
@@ -67,6 +69,7 @@ __all__ = [
     "Detector",
     "Deviation",
     "Differentiable",
+    "DifferentiableDetector",
     "DifferentiableGate",
     "DifferentiableText",
     "Disclaimer",
@@ -87,6 +90,7 @@ __all__ = [
     "PairedDecoding",
     "PromptScore",
     "PromptScores",
+    "Proposals",
     "RuleDraft",
     "RuleWriter",
     "Serving",

@@ -112,6 +112,33 @@ class DifferentiableGate(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Proposals:
+    """What a detector makes of an image, differentiable with respect to its pixels."""
+
+    log_odds: Tensor
+    """(boxes, words) float32: of each box that it proposes, for each word."""
+    excess: Tensor | None = None
+    """By how much the image is stranger than the detector's domain gate lets pass; None without a gate."""
+
+
+@runtime_checkable
+class DifferentiableDetector(Protocol):
+    """A detector (`jurat.models.Detector`) that gives gradients with respect to the pixels of its images."""
+
+    def proposals(
+        self, pixels: Sequence[Tensor], words: Sequence[Sequence[str]], *, rounded: bool = False
+    ) -> list[Proposals]:
+        """What `detect` decides by, for `words[i]` in `pixels[i]`. Pixels are given as for `Differentiable`.
+
+        Raises:
+            ValueError: the two have different lengths, there is no word, or pixels have another shape or
+                values outside [0, 1].
+            ModelError: the detector's processor takes no float tensors, or it does not read a word.
+        """
+        ...
+
+
 @runtime_checkable
 class DifferentiableText(Protocol):
     """Capability of a model that gives gradients with respect to a part of its prompts' text.

@@ -8,6 +8,7 @@ from typing import Any
 from jurat.bench.injection.measures import TESTED, WANTS
 from jurat.bench.labelled.sections import EMPTY, Grid, Section
 from jurat.bench.labelled.summary import section_lines
+from jurat.bench.results import other_runs
 from jurat.metrics.claims import STATES
 
 _SAID = ("unsafe", "safe", "unsure", "error")
@@ -57,10 +58,7 @@ def _head(suite: Mapping[str, Any], told: Mapping[str, Any]) -> Iterator[str]:
         f"rules {told['constitution']}. On {told['machine']}. Models: "
         f"{'; '.join(f'{label} is {name}' for label, name in told['models'].items())}."
     )
-    for run in told["runs"]:
-        if (run["command"], run["commit"]) != (told["command"], told["commit"]):
-            made = f"commit {run['commit'] or 'unknown'}, {run['from']} to {run['to']}"
-            yield f"{run['files']} of its files are of `{run['command']}`, {made}."
+    yield from other_runs(told)
 
 
 # --- one model and method ------------------------------------------------------------------------

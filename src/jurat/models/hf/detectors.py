@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jurat.content import Failure
+from jurat.models.hf.float_pixels import PIXELS, FloatProcessor, check_pixels
 from jurat.models.hf.image_inputs import batches, joined, prepare
 from jurat.models.hf.image_text_model import BundledDomain, ImageTextModel, load_bundled
 from jurat.models.hf.load_model import LoadedModel, load
 from jurat.models.protocol import ModelError
 from jurat.models.vision import Box
+from jurat.models.white_box import Proposals
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -65,6 +67,7 @@ class LocalDetector(ImageTextModel):
         super().__init__(loaded, name=name, world=world)
         self._padded = bool(getattr(loaded.processor.image_processor, "do_pad", False))
         self._prompt = prompt
+        self._floats: FloatProcessor | None = None
 
     def detect(
         self, images: Sequence[Image.Image], words: Sequence[Sequence[str]]
@@ -81,6 +84,39 @@ class LocalDetector(ImageTextModel):
             for i, part in zip(group, parts, strict=True):
                 found[i] = part
         return found
+
+    def proposals(
+        self, pixels: Sequence[Tensor], words: Sequence[Sequence[str]], *, rounded: bool = False
+    ) -> list[Proposals]:
+        """See `jurat.models.white_box.DifferentiableDetector`."""
+        import torch
+
+        check_pixels(pixels)
+        if len(pixels) != len(words) or not all(words):
+            raise ValueError("There must be at least one word for each image.")
+        if failures := [failure for asked in words if (failure := self._unreadable(asked))]:
+            raise ModelError(failures[0].reason)
+        official = self._processor.image_processor
+        self._floats = floats = self._floats or FloatProcessor(official, self.name)
+        with torch.no_grad(), self._threads():
+            queries, mask = self._queries(words)
+            # What was read for `detect` cannot enter a graph.
+            queries = queries.clone()
+        with torch.enable_grad(), self._threads():
+            made = floats.inputs([[one] for one in pixels], rounded=rounded)
+            return [
+                self._proposed(inputs[PIXELS].to(self.network.device), queries[n : n + 1], mask[n : n + 1])
+                for n, inputs in enumerate(made)
+            ]
+
+    def _proposed(self, pixels: Tensor, queries: Tensor, mask: Tensor) -> Proposals:
+        """What is proposed of one image, by the parts that `_search` uses."""
+        network, world = self.network, self._world
+        map_, _ = network.image_embedder(pixel_values=pixels.to(network.dtype))
+        logits, _ = network.class_predictor(map_.flatten(1, 2), queries, mask)
+        log_odds = logits[0].float()[:, mask[0]]
+        excess = None if world is None else world.excess(network.base_model.vision_model, pixels)[0]
+        return Proposals(log_odds, excess)
 
     def _unreadable(self, words: Sequence[str]) -> Failure | None:
         for word in words:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from jurat.content import Failure
 from jurat.models.bundled.domain_gate import load_gate
+from jurat.models.bundled.patch_gate import patches_of
 from jurat.models.bundled.word_vocabulary import question_vocabulary
 from jurat.models.hf.load_model import LoadedModel, load
 from jurat.models.hf.torch_threads import one_thread
@@ -50,6 +51,11 @@ class BundledDomain:
             return None
         named = ", ".join(repr(word) for word in unknown)
         return Failure("out_of_domain", f"The bundled model never learned {named}.")
+
+    def excess(self, tower: Any, pixels: Tensor) -> Tensor:
+        """By how much each of the images is stranger than the gate lets pass, (n,), differentiable."""
+        hidden = tower(pixels.to(tower.dtype), output_hidden_states=True).hidden_states
+        return self._gate.strangeness_of(hidden, patches_of(tower)) - self._gate.threshold
 
     def foreign(self, tower: Any, pixels: Tensor) -> list[Failure | None]:
         """An `out_of_domain` failure for each of the images that is unlike any scene of pictograms."""
