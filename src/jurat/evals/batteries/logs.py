@@ -80,8 +80,8 @@ class CellLogs:
 
 
 def defense_costs(log: EvalLog) -> tuple[DefenseCost, ...]:
-    """What the defenses of a log's model added to its replies, the outermost first; none where it has none. Of
-    a run that was killed they lack what it had not written: `items` counts what they are about."""
+    """What the defenses of a log's model added to its replies, the outermost first; none where it has none.
+    Of a run that was killed they lack what it had not written: `items` counts what they are about."""
     found = (log.eval.metadata or {}).get(DEFENSES) or ()
     return TypeAdapter(tuple[DefenseCost, ...]).validate_python(cast(Any, found))
 
