@@ -26,6 +26,7 @@ COMMANDS = {
     "bench pictograms": ["bench", "pictograms", "--split", "none"],
     "bench injection": ["bench", "injection", "--channel", "none"],
     "bench robustness": ["bench", "robustness", "--method", "none"],
+    "bench defenses": ["bench", "defenses", "--method", "none"],
 }
 
 

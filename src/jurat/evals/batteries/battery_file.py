@@ -30,7 +30,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from jurat.defenses import DEFENSES
 from jurat.errors import JuratError
-from jurat.models.model_spec import DEFENDED_BY
+from jurat.models.model_spec import DEFENDED_BY, defended_name
 from jurat.yaml_files import read_yaml
 
 CONTROLS = ("scripted/refuse", "scripted/comply")
@@ -86,9 +86,7 @@ class ModelEntry(_Plain):
 
     def under(self, defenses: str) -> ModelEntry:
         """The same model under defenses, which stand before those in its name; itself for an empty text."""
-        plain, *named = self.model.split(DEFENDED_BY)
-        name = DEFENDED_BY.join((plain, *filter(None, (defenses,)), *named))
-        return self.model_copy(update={"model": name})
+        return self.model_copy(update={"model": defended_name(self.model, defenses)})
 
 
 class AttackEntry(_Plain):
