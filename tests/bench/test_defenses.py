@@ -153,8 +153,10 @@ def test_run_without_gradients_says_so_and_resumes(few: None, tmp_path: Path) ->
     assert [line for line in told if "items" in line] == []
     assert again["judge"] == results["judge"]
     text = written[1].read_text()
-    assert "| none | 50 (" in text or "| none | " in text
-    assert f"| {GATE} | " in text and "null gives no gradients" not in text
+    assert f"| {GATE} | " in text
+    assert "- null, none (attack on direct): 'null' gives no gradients." in text.replace(
+        "\nnull,", "\n- null,"
+    )
 
 
 # --- chat models ---------------------------------------------------------------------------------
@@ -205,7 +207,7 @@ def test_battery_has_the_models_and_defenses_of_the_plan(tmp_path: Path) -> None
     battery = battery_of(plan)
     for part in battery.parts:
         assert [each.model for each in part.all_models] == ["null", "null + jpeg"]
-        assert all((entry.limit, entry.seed) == (3, 0) for entry in part.sets)
+        assert all((entry.limit, entry.seed) == (3, None) for entry in part.sets)
     attacks = {part.sets[0].set: [each.attack for each in part.attacks] for part in battery.parts}
     assert attacks["pictogram-over-refusal"] == ["overlay", "wu"] and attacks["pictogram-awareness"] == []
     own = tmp_path / "own.yaml"

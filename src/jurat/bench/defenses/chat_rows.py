@@ -180,6 +180,8 @@ def cell_counts(cells: Sequence[Cell]) -> dict[str, Any]:
             for (model, defense, reason), what in failed.items()
         ],
         "not_attacked": sum(cell.not_attacked for cell in cells),
+        "models": sorted({cell.full_name for cell in cells} - {""}),
+        "scorers": sorted({name for cell in cells for name in cell.scorers}),
     }
 
 

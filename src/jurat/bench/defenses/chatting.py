@@ -68,8 +68,10 @@ class Cell:
     """Samples that the attack could not be used on."""
     failure: str | None = None
     """Why it has no numbers."""
-    judges: Sequence[str] = field(default=())
-    """Names of the scorers."""
+    full_name: str = ""
+    """NAME@REVISION of the model; empty where it could not be opened."""
+    scorers: Sequence[str] = field(default=())
+    """Identities of the scorers."""
 
 
 def chat_cells(plan: DefensesPlan, say: Callable[[str], None]) -> Iterator[Cell]:
@@ -117,9 +119,11 @@ def battery_of(plan: DefensesPlan) -> Battery:
 
 
 def _part(plan: DefensesPlan, part: Part, wu: Sequence[AttackEntry]) -> Part:
+    """A part with the settings of the plan. Without a seed the first samples are taken, so that pairs of a
+    harmful and a harmless one stay together."""
     changed = {} if plan.limit is None else {"limit": plan.limit}
     sets = tuple(
-        entry.model_copy(update={**changed, "seed": plan.seed if entry.seed is None else entry.seed})
+        entry.model_copy(update={**changed, "seed": entry.seed if plan.seed == 0 else plan.seed})
         for entry in part.sets
     )
     more = wu if any(entry.set.partition("?")[0] == _WU for entry in sets) else ()
@@ -158,15 +162,18 @@ def _cell(outcome: Outcome, model: str, defense: str) -> Cell:
     cell = outcome.plan.cell
     attack = cell.attack.attack if cell.attack else ""
     head = model, defense, cell.entry.set + (f" ({cell.protocol})" if cell.protocol else ""), attack
+    known = outcome.plan.determinants or {}
+    full = f"{known['model']}@{known['revision']}" if known else ""
     if outcome.log is None or not outcome.scores or (outcome.failure and not _was_read(outcome)):
-        return Cell(*head, failure=outcome.failure or "it has no judgements")
+        return Cell(*head, failure=outcome.failure or "it has no judgements", full_name=full)
     facts = (outcome.log.eval.metadata or {}).get("attack") or {}
     return Cell(
         *head,
         list(_asked(head[2], outcome.log, list(outcome.scores.values()))),
         defense_costs(outcome.log),
         int(facts.get("not_attacked") or 0),
-        judges=tuple(outcome.scores),
+        full_name=full,
+        scorers=tuple(outcome.scores),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -105,8 +105,6 @@ def _check(plan: DefensesPlan) -> None:
 def _provenance(plan: DefensesPlan, judged: Sequence[JudgedPart]) -> dict[str, Any]:
     settings = ("radii", "steps", "draws", "per_rule", "scenes", "channels", "limit", "attacker", "seed")
     given = {name: getattr(plan, name) for name in settings}
-    known = {each.name for each in fields(plan)}
-    assert known >= given.keys()
     return {
         "command": plan.command,
         "commit": commit(),
@@ -119,11 +117,8 @@ def _provenance(plan: DefensesPlan, judged: Sequence[JudgedPart]) -> dict[str, A
         "defenses": list(plan.defenses),
         "controls": CONTROLS,
         "models": {label: name for part in judged for label, name in part.progress.models.items()},
-        "constitutions": {
-            digest: part.plan.__class__.__name__
-            for part in judged
-            for digest in part.progress.digests.values()
-        },
+        **({"detector": plan.detector, "matcher": plan.matcher} if judged else {}),
+        "constitutions": sorted({each for part in judged for each in part.progress.digests.values()}),
         "intervals": INTERVALS,
         "runs": runs_of(origin for part in judged for origin in part.progress.origins),
     }

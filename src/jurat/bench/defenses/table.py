@@ -10,6 +10,7 @@ from jurat.bench.defenses.plan import NONE
 from jurat.bench.labelled.sections import EMPTY, Grid, Section
 from jurat.bench.labelled.summary import section_lines
 from jurat.metrics.claims import ALPHA
+from jurat.models.model_spec import DEFENDED_BY
 
 __all__ = ["as_markdown"]
 
@@ -35,8 +36,12 @@ def _lines(results: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     made = f"commit {told['commit'] or 'unknown'}, {told['time']}, jurat {told['jurat']}"
     yield f"`{told['command']}`, {made}, seed {told['seed']}, {told['machine']}."
-    models = "; ".join(f"{label} is {name}" for label, name in told["models"].items())
-    yield f"Intervals: {told['intervals']}." + (f" Models: {models}." if models else "")
+    yield f"Intervals: {told['intervals']}."
+    models = [f"{label} is {name}" for label, name in told["models"].items() if DEFENDED_BY not in label]
+    models += [name for name in results["chat"]["models"] if DEFENDED_BY not in name]
+    yield f"Models: {'; '.join(models)}. Constitutions: {', '.join(told['constitutions']) or 'none'}."
+    if results["chat"]["scorers"]:
+        yield f"Scorers: {', '.join(results['chat']['scorers'])}."
     for section in (*_judge(results["judge"]), *_chat(results["chat"]), *_left_out(results)):
         yield from section_lines(section)
 
