@@ -223,14 +223,18 @@ _VAGUER = ("exact", "in expectation", "straight-through")
 
 def _obstacle(model: Model, preset: str) -> str | None:
     """Why a judge cannot be attacked by its gradients; None where it can."""
+    import torch
+
     from jurat.attacks.verdicts import VerdictLoss
 
     try:
         constitution = constitution_of(SPLIT)
         judge = open_judge(Setup(constitution, model, ""), constitution, preset)
-        VerdictLoss(judge, _access(model, ()), ["safe"])
+        access = _access(model, ())
+        VerdictLoss(judge, access, ["safe"])
         if model.capability(Differentiable) is None:
             return f"{model.name!r} gives no gradients."
+        access.excess([torch.zeros(3, 64, 64)])  # a gate may give none
     except JuratError as problem:
         return problem.message
     return None
