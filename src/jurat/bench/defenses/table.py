@@ -110,9 +110,9 @@ def _won(rows: Sequence[Row]) -> Grid:
         table.append(
             [
                 _name(row["defense"]), row["measure"], row["threat"],
-                EMPTY if row.get("lost") is None else f"{100 * row['lost']:+.0f}",
+                EMPTY if row.get("lost") is None else f"{round(100 * row['lost']):+d}",
                 _points(gap, sign), _number(gap.get("p_holm"), "{:.3f}"),
-                EMPTY if share is None else f"{100 * share:.0f}%",
+                EMPTY if share is None else f"{round(100 * share)}%",
             ]
         )  # fmt: skip
     return Grid(columns, table, texts=3)
@@ -302,5 +302,5 @@ def _points(gap: Mapping[str, Any] | None, sign: int) -> str:
     """A difference with its interval, in points; turned where less is better."""
     if gap is None or gap["value"] is None:
         return EMPTY
-    ends = sorted(sign * 100 * end for end in gap["interval"])
-    return f"{sign * 100 * gap['value'] + 0.0:+.0f} ({ends[0]:+.0f} to {ends[1]:+.0f})"
+    low, high = sorted(round(sign * 100 * end) for end in gap["interval"])
+    return f"{round(sign * 100 * gap['value']):+d} ({low:+d} to {high:+d})"
