@@ -53,14 +53,17 @@ def _panels(judge: Sequence[Point], chat: Sequence[Point]) -> list[Panel]:
 def _draw(axes: Any, title: str, labels: tuple[str, str], points: Sequence[Point]) -> None:
     """The points with their names; those on the front are joined, and hollow ones were not put to all
     threats."""
+    named: dict[tuple[float, float], list[str]] = {}
     for point in points:
+        place = point["utility"], point["safety"]
+        named.setdefault((round(place[0], 2), round(place[1], 2)), []).append(
+            point["defense"] or "no defense"
+        )
         marker = "s" if point["defense"] in CONTROLS else "*" if point["defense"] == NONE else "o"
         fill = "none" if point["untested"] else "full"
-        (line,) = axes.plot(point["utility"], point["safety"], marker, fillstyle=fill)
-        axes.annotate(
-            point["defense"] or "no defense", (point["utility"], point["safety"]),
-            xytext=(4, 4), textcoords="offset points", fontsize=7, color=line.get_color(),
-        )  # fmt: skip
+        axes.plot(*place, marker, fillstyle=fill)
+    for place, names in named.items():  # several may stand at one place
+        axes.annotate("\n".join(names), place, xytext=(4, 4), textcoords="offset points", fontsize=7)
     best = sorted((point["utility"], point["safety"]) for point in points if point["on_front"])
     axes.plot([x for x, _ in best], [y for _, y in best], ":", color="grey", zorder=0)
     axes.set(title=title, xlabel=labels[0], ylabel=labels[1], xlim=(-0.05, 1.25), ylim=(-0.05, 1.08))
