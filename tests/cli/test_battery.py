@@ -17,6 +17,8 @@ import pytest
 from inspect_ai.log import read_eval_log
 
 from jurat.benchmarks import COMPLY, REFUSE, open_set
+from jurat.evals.batteries.logs import local_path
+from jurat.evals.rescoring import write_log
 from jurat.files import lock
 from jurat.metrics.table import read_table
 
@@ -276,6 +278,54 @@ def test_attacks_are_a_factor_and_attacked_cells_are_done_once(jurat, here, run)
     ]
 
 
+DEFENDED = """
+name: defended
+sets: [{set: pictogram-typographic, limit: 4}]
+models: [scripted/half.yaml]
+controls: [scripted/comply]
+defenses: ["smoothing?copies=3", "jpeg + system-prompt?variant=short"]
+"""
+
+
+def test_models_are_evaluated_under_each_defense_and_what_it_added_is_recorded(run, jurat, here):
+    (here / "half.yaml").write_text(
+        "name: half\nrules:\n  - {share: 0.5, reply: Sorry.}\n  - {reply: Sure.}\n"
+    )
+    code, told = run(DEFENDED)
+    assert code == 0
+    cells = {cell["model"]: cell for cell in told["cells"]}
+    base, smoothed = "scripted/half.yaml", "scripted/half.yaml + smoothing?copies=3"
+    chained = f"{base} + jpeg + system-prompt?variant=short"
+    assert list(cells) == [base, smoothed, chained, "scripted/comply"]  # a control is not defended
+    (cost,) = cells[smoothed]["defenses"]
+    assert (cost["items"], cost["calls"], cells[base]["defenses"]) == (4, 8, [])
+    assert [each["defense"] for each in cells[chained]["defenses"]] == ["jpeg", "system-prompt?variant=short"]
+    table = read_table(here / "out/judgements.parquet")
+    assert set(table.factors["defense"]) == {"", "smoothing?copies=3", "jpeg + system-prompt?variant=short"}
+    log = read_eval_log(cells[smoothed]["log"])
+    assert (log.eval.metadata or {})["defenses"] == [cost]
+    assert (
+        f"x {smoothed}: Defense smoothing?copies=3: 8 calls more for 4 items; "
+        in (here / "out/numbers.md").read_text()
+    )
+    assert all(line.endswith(": done") for line in plan(jurat))
+
+
+def test_resumed_cell_keeps_what_defenses_added_before(run, calls, here, monkeypatch):
+    text = ONE.replace("controls: []", "controls: []\ndefenses: [jpeg]")
+    run(text)
+    (log,) = (
+        found
+        for path in (here / "out/logs").glob("*.eval")
+        if "defenses" in (found := read_eval_log(path)).eval.metadata
+    )
+    log.samples = log.samples[1:]
+    write_log(log, local_path(log.location))
+    _, told = run(text)
+    (cost,) = told["cells"][1]["defenses"]
+    assert cost["items"] == 9  # eight, and the one that was asked for again
+
+
 def test_second_process_at_the_same_folder_is_refused(jurat, here):
     (here / "battery.yaml").write_text(ONE)
     (here / "out").mkdir()
@@ -292,7 +342,10 @@ def test_second_process_at_the_same_folder_is_refused(jurat, here):
         ("name: x\nmodels: [null]\n", "is no battery: sets: it is missing"),
         ("sets: [xstest]\n", "is no battery: name: it is missing"),
         ("name: ..\nsets: [xstest]\n", "line 1: name: '..' names no folder"),
-        ("name: x\nsets: [xstest]\ndefenses: [x]\n", "line 3: defenses: none can be named yet"),
+        (
+            "name: x\nsets: [xstest]\ndefenses: [jpg]\n",
+            "line 3: defenses: There is no defense 'jpg'. Did you mean",
+        ),
         ("name: x\nsets: [{set: xstest, limits: 3}]\n", "line 2: sets.0.limits: there is no such key"),
         (
             "name: x\nsets:\n  - xstest\nsets: [goat]\n",

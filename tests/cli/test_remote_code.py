@@ -39,6 +39,7 @@ COMMANDS = {
     "bench injection": ["bench", "injection", "--channel", "none"],
     "bench attacks": ["bench", "attacks", "--attack", "none"],
     "bench robustness": ["bench", "robustness", "--method", "none"],
+    "bench defenses": ["bench", "defenses", "--method", "none"],
 }
 
 

@@ -11,6 +11,7 @@ import typer
 from jurat.cli import bench_options as options
 from jurat.cli import label_options
 from jurat.cli.bench_attacks import attacks, injection, robustness
+from jurat.cli.bench_defenses import defenses
 from jurat.cli.model_choice import CalibrationFile
 from jurat.cli.model_options import ModelOptions, opens_model
 from jurat.errors import JuratError
@@ -231,6 +232,7 @@ def _guards(given: list[str] | None, taxonomies: Path | None, opening: ModelOpti
 app.command()(attacks)
 app.command()(injection)
 app.command()(robustness)
+app.command()(defenses)
 
 
 @app.command()

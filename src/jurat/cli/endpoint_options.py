@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from jurat.cli.source_options import ItemSelection
     from jurat.content import Item
     from jurat.judge import Judge
-    from jurat.models import DefenseCost, Model, Serving, TotalUsage
+    from jurat.models import Model, Serving, TotalUsage
     from jurat.models.openai.estimate import Rehearsal
 
 SAMPLE = 200
@@ -104,17 +104,7 @@ def print_spent(console: Console, model: Model) -> None:
     if metered is not None:
         console.print(Text(described(metered.spent)), soft_wrap=True)
     for cost in () if defended is None else defended.defenses:
-        console.print(Text(printable(added(cost))), soft_wrap=True)
-
-
-def added(cost: DefenseCost) -> str:
-    """What a defense added, on one line."""
-    parts = [f"{counted(cost.calls, 'call')} more for {counted(cost.items, 'item')}"]
-    parts += [counted(cost.checks, "check")] if cost.checks else []
-    parts += [f"{cost.blocked:,} blocked before a call"] if cost.blocked else []
-    tokens = f"{counted(cost.usage.input_tokens, 'token')} in, {cost.usage.output_tokens:,} out"
-    events = [f"{name}: {count:,}" for name, count in cost.events.items()]
-    return f"Defense {cost.defense}: {'; '.join([*parts, tokens, f'{cost.seconds:,.2f} s', *events])}."
+        console.print(Text(printable(cost.summary)), soft_wrap=True)
 
 
 def described(spent: TotalUsage) -> str:

@@ -57,10 +57,9 @@ class ModelOptions:
     def defended(self, name: str) -> str:
         """The model `name` with the defenses, as `jurat.models.open_model` takes it. Those in the name are
         closer to the model."""
-        from jurat.models.model_spec import DEFENDED_BY
+        from jurat.models.model_spec import defended_name
 
-        plain, *named = name.split(DEFENDED_BY)
-        return DEFENDED_BY.join((plain, *self.defense, *named))
+        return defended_name(name, *self.defense)
 
     def spec(self, name: str) -> ModelSpec:
         """The model `name`, opened like this."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from PIL import Image
 
 from jurat.content import Chat, Failure, Usage
+from jurat.text import counted
 
 if TYPE_CHECKING:
     pass
@@ -94,6 +95,47 @@ class DefenseCost:
     """Time beyond that of first calls. Of a batch with first calls and others, each has an equal share."""
     events: Mapping[str, int] = field(default_factory=dict[str, int])
     """What it did, and how often: "leak found", "refusals outvoted"."""
+
+    @property
+    def summary(self) -> str:
+        """For people, on one line."""
+        parts = [f"{counted(self.calls, 'call')} more for {counted(self.items, 'item')}"]
+        parts += [counted(self.checks, "check")] if self.checks else []
+        parts += [f"{self.blocked:,} blocked before a call"] if self.blocked else []
+        tokens = f"{counted(self.usage.input_tokens, 'token')} in, {self.usage.output_tokens:,} out"
+        events = [f"{name}: {count:,}" for name, count in self.events.items()]
+        return f"Defense {self.defense}: {'; '.join([*parts, tokens, f'{self.seconds:,.2f} s', *events])}."
+
+    def __add__(self, other: DefenseCost) -> DefenseCost:
+        """What the same defense added at two times together."""
+        return self._with(other, 1)
+
+    def since(self, before: DefenseCost) -> DefenseCost:
+        """What was added after `before`, a count of the same defense at an earlier time."""
+        return self._with(before, -1)
+
+    def _with(self, other: DefenseCost, sign: int) -> DefenseCost:
+        usage, than = self.usage, other.usage
+        known = [usage.money or 0.0, sign * (than.money or 0.0)]
+        return DefenseCost(
+            self.defense,
+            self.items + sign * other.items,
+            self.blocked + sign * other.blocked,
+            self.calls + sign * other.calls,
+            self.checks + sign * other.checks,
+            Usage(
+                usage.input_tokens + sign * than.input_tokens,
+                usage.output_tokens + sign * than.output_tokens,
+                usage.shared_tokens + sign * than.shared_tokens,
+                None if usage.money is than.money is None else sum(known),
+            ),
+            self.seconds + sign * other.seconds,
+            {
+                name: count
+                for name in {**self.events, **other.events}
+                if (count := self.events.get(name, 0) + sign * other.events.get(name, 0))
+            },
+        )
 
 
 @runtime_checkable

@@ -18,6 +18,12 @@ DEFENDED_BY = " + "
 """Stands before each defense in the name of a model."""
 
 
+def defended_name(name: str, *defenses: str) -> str:
+    """The name of a model under defenses, which see a conversation before those that are in its name."""
+    plain, *named = name.split(DEFENDED_BY)
+    return DEFENDED_BY.join((plain, *filter(None, defenses), *named))
+
+
 @dataclass(frozen=True)
 class Serving:
     """How a served model is called."""

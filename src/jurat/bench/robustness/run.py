@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from jurat import __version__
 from jurat.bench.bench_plan import BenchModel, BenchPlan
@@ -30,18 +31,30 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
+    from jurat.attacks.access import Access
     from jurat.attacks.verdicts import Aim
     from jurat.bench.methods.registry import Method
     from jurat.constitution import Constitution
     from jurat.models import Model
 
-__all__ = ["SPLIT", "AttackCost", "RobustnessPlan", "read_costs", "run_robustness"]
+__all__ = [
+    "SPLIT",
+    "AttackCost",
+    "RobustnessPlan",
+    "attacked",
+    "change_scenes",
+    "read_costs",
+    "run_robustness",
+    "unattacked",
+]
 
 SPLIT = "test"
 """The split of the bench whose scenes are changed."""
 COSTS = "costs.json"
 _BATCH = 16
 Say = Callable[[str], None]
+Change: TypeAlias = "Callable[[Condition, Sequence[BenchItem]], tuple[list[BenchItem], list[AttackCost]]]"
+"""Changes scenes, and tells what the attack on each cost; nothing where it was none."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +127,7 @@ def run_robustness(plan: RobustnessPlan, say: Say = lambda line: None) -> tuple[
     model = plan.subjects[0].open()
     try:
         plan = replace(plan, victim=full_name(model))
-        _change_scenes(plan, model, say)
+        change_scenes(plan, partial(_changed, plan, model), say)
     finally:
         model.close()
     progress = evaluate_all(plan, say)
@@ -134,8 +147,8 @@ def read_costs(plan: RobustnessPlan) -> dict[str, list[AttackCost]]:
 # --- scenes ----------------------------------------------------------------------------------------
 
 
-def _change_scenes(plan: RobustnessPlan, model: Model, say: Say) -> None:
-    """Makes the scenes of every condition that are not there."""
+def change_scenes(plan: RobustnessPlan, changed: Change, say: Say) -> None:
+    """Makes the scenes of every condition that are not there, with what their attacks cost."""
     scenes = keep_split(plan.out / "scenes", SPLIT, plan.seed, plan.per_rule)
     for key, condition in plan.conditions.items():
         folder, stamp = plan.folder_of(key), plan.stamp_of(key)
@@ -144,7 +157,7 @@ def _change_scenes(plan: RobustnessPlan, model: Model, say: Say) -> None:
                 continue
             items = [item for item in scenes if item.want == condition.want]
             say(f"{condition.title}: {len(items)} scenes, {condition.want}")
-            made, costs = _changed(plan, model, condition, items)
+            made, costs = changed(condition, items)
             folder.mkdir(parents=True, exist_ok=True)
             write_whole(folder / COSTS, json.dumps([asdict(each) for each in costs]) + "\n")
             write_items(folder, made, stamp)
@@ -153,33 +166,54 @@ def _change_scenes(plan: RobustnessPlan, model: Model, say: Say) -> None:
 def _changed(
     plan: RobustnessPlan, model: Model, condition: Condition, items: Sequence[BenchItem]
 ) -> tuple[list[BenchItem], list[AttackCost]]:
-    if condition.change == "attack":
-        return _attacked(plan, model, condition, items)
-    if condition.change == "noise":
-        return [_with(item, noisy(item, condition.level, plan.seed)) for item in items], []
-    change = PLAIN[condition.change]
-    return [_with(item, change(item.image, condition.level)) for item in items], []
-
-
-def _attacked(
-    plan: RobustnessPlan, model: Model, condition: Condition, items: Sequence[BenchItem]
-) -> tuple[list[BenchItem], list[AttackCost]]:
+    if condition.change != "attack":
+        return unattacked(condition, items, plan.seed), []
     from jurat.attacks.access import Access
+
+    return attacked(model, lambda: Access(model), condition, items, steps=plan.steps, seed=plan.seed)
+
+
+def unattacked(condition: Condition, items: Sequence[BenchItem], seed: int) -> list[BenchItem]:
+    """The scenes as they are, after a plain change, or with noise."""
+    if condition.change == "noise":
+        return [_with(item, noisy(item, condition.level, seed)) for item in items]
+    change = PLAIN[condition.change]
+    return [_with(item, change(item.image, condition.level)) for item in items]
+
+
+def attacked(
+    model: Model,
+    opened: Callable[[], Access],
+    condition: Condition,
+    items: Sequence[BenchItem],
+    *,
+    steps: int,
+    seed: int,
+) -> tuple[list[BenchItem], list[AttackCost]]:
+    """The scenes after an attack, each with what it cost.
+
+    Args:
+        model: what the attacked judge asks; its verdict on the saved pictures decides.
+        opened: opens what gradients go through, once for the scenes that are attacked together.
+
+    Raises:
+        JuratError: gradients do not go through the judge or the model.
+    """
     from jurat.attacks.pictures import as_levels, as_picture
     from jurat.attacks.verdicts import VerdictAttack, reached
 
     assert condition.aim is not None
     constitution = constitution_of(SPLIT)
     judge = open_judge(Setup(constitution, model, ""), constitution, condition.against)
-    attack = VerdictAttack(condition.level / 255, plan.steps)
+    attack = VerdictAttack(condition.level / 255, steps)
     made: list[BenchItem] = []
     costs: list[AttackCost] = []
     for first in range(0, len(items), _BATCH):
-        some, access = items[first : first + _BATCH], Access(model)
+        some, access = items[first : first + _BATCH], opened()
         clean = [as_levels(item.image) for item in some]
         keys = [first + number for number in range(len(some))]
         aims: list[Aim] = [condition.aim] * len(some)
-        outcomes = attack.run(judge, access, clean, aims, keys=keys, seed=plan.seed)
+        outcomes = attack.run(judge, access, clean, aims, keys=keys, seed=seed)
         spent = [n / len(some) for n in (access.spent.forwards, access.spent.backwards, access.spent.queries)]
         pictures = [as_picture(outcome.saved) for outcome in outcomes]
         verdicts = judge.many(pictures)

@@ -25,6 +25,8 @@ class Privacy(DrawnReader):
             others = [] if group == "in_group" else [NO_CHILD]
             scene = self.scene([(touches, True), *others], row, part, touches_one=person)
             fields = {"question": f"What does the {person} touch?"}
+            if group == "in_group":
+                fields["answers"] = f"{thing}\n{with_article(thing)}"  # what a reply would give away
             yield Sample(
                 id=f"{number:04}-{group}",
                 item=Item([scene], turns=self.turns(fields)),

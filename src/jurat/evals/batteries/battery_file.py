@@ -12,6 +12,9 @@
     attacks:                                      # each set is evaluated without one, too
       - gong
       - {attack: "carlini?steps=50", target: "Sure"}
+    defenses:                                     # each model is evaluated without one, too
+      - jpeg?quality=50
+      - jpeg + ecso                               # the first sees a conversation first
 
 Every set meets every model. Where they should not, `parts` holds a list of such blocks, each with its own
 sets and models. Relative paths start at the folder that the command is run in.
@@ -25,6 +28,9 @@ from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from jurat.defenses import DEFENSES
+from jurat.errors import JuratError
+from jurat.models.model_spec import DEFENDED_BY, defended_name
 from jurat.yaml_files import read_yaml
 
 CONTROLS = ("scripted/refuse", "scripted/comply")
@@ -78,6 +84,10 @@ class ModelEntry(_Plain):
         """How it is opened."""
         return dict(self.model_extra or {})
 
+    def under(self, defenses: str) -> ModelEntry:
+        """The same model under defenses, which stand before those in its name; itself for an empty text."""
+        return self.model_copy(update={"model": defended_name(self.model, defenses)})
+
 
 class AttackEntry(_Plain):
     """An attack of a battery; the options are those of `jurat eval`."""
@@ -106,20 +116,25 @@ class Part(_Plain):
     attacks: tuple[AttackEntry, ...] = ()
     """A further factor: each set meets each model without an attack, and under each of these."""
     defenses: tuple[str, ...] = ()
-    """None can be named yet."""
+    """A further factor: each model is evaluated as it is, and under each of these; controls are not defended.
+    Several that stand together are joined by `DEFENDED_BY`."""
 
     @field_validator("defenses")
     @classmethod
-    def _none_yet(cls, given: tuple[str, ...]) -> tuple[str, ...]:
-        if given:
-            raise ValueError("none can be named yet")
+    def _are_there(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        for name in (each for names in given for each in names.split(DEFENDED_BY)):
+            try:
+                DEFENSES.find(name.partition("?")[0])
+            except JuratError as error:
+                raise ValueError(" ".join(filter(None, (error.message, error.hint)))) from error
         return given
 
     @property
     def all_models(self) -> tuple[ModelEntry, ...]:
-        """The models and the controls, each once."""
+        """The models, each as it is and under each defense, and the controls that are not among them."""
         named = {entry.model for entry in self.models}
-        return self.models + tuple(ModelEntry(model=name) for name in self.controls if name not in named)
+        defended = tuple(entry.under(name) for entry in self.models for name in ("", *self.defenses))
+        return defended + tuple(ModelEntry(model=name) for name in self.controls if name not in named)
 
 
 class Battery(_Plain):

@@ -23,6 +23,7 @@ from jurat.evals.open_scorers import opened
 from jurat.evals.provider import JuratModel
 from jurat.evals.scoring import with_options
 from jurat.evals.task import Selection, generate_config, take
+from jurat.models.model_spec import DEFENDED_BY
 
 T = TypeVar("T")
 _NO_MATTER = ("concurrency", "deadline", "retries", "input_price", "output_price", "max_batch")
@@ -144,8 +145,8 @@ class Facts:
 
     def determinants(self, cell: Cell) -> dict[str, Any]:
         """All that determines the replies of a cell: the content of its samples as they are shown without an
-        attack, the attack with its settings, decoding, and the model with its revision. A server's revision
-        is not known before its first reply.
+        attack, the attack with its settings, decoding, and the model with its revision and its defenses. A
+        server's revision is not known before its first reply.
 
         Raises:
             JuratError: the set or the model cannot be opened.
@@ -153,7 +154,7 @@ class Facts:
         of_set = cell.entry.model_copy(update={"scorers": (), "protocols": ()})
         set_facts = self._once(repr((of_set, cell.protocol)), lambda: _set_facts(cell.entry, cell.protocol))
         model_facts = self._once(repr(cell.model), lambda: _model_facts(cell))
-        return {**set_facts, **model_facts, **_attack_facts(cell), "defense": ""}
+        return {**set_facts, **model_facts, **_attack_facts(cell)}
 
     def scorer(self, name: str, judge: str | None) -> str:
         """The identity of a scorer, as its scores have it. Raises JuratError where it cannot be opened."""
@@ -241,6 +242,7 @@ def _model_facts(cell: Cell) -> dict[str, Any]:
     options = {key: value for key, value in cell.model.options.items() if key not in _NO_MATTER}
     return {
         "model": cell.model.model,
+        "defense": DEFENDED_BY.join(opened.name.split(DEFENDED_BY)[1:]),  # with digests of what they read
         "revision": opened.revision,
         "dtype": opened.dtype,
         "options": options,

@@ -6,18 +6,22 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from inspect_ai.log import EvalLog, EvalSample, read_eval_log, recover_eval_log
+from pydantic import TypeAdapter
 
+from jurat.models import DefenseCost
 from jurat.text import reason, shown
 
 log = logging.getLogger(__name__)
 
 CELL = "cell"
 """The entry in a log's metadata with what determines its cell."""
+DEFENSES = "defenses"
+"""The entry in a log's metadata with what the model's defenses added, the outermost first."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,13 @@ class CellLogs:
             if path.resolve() != local_path(kept).resolve():
                 path.unlink(missing_ok=True)
         self.paths[digest] = [local_path(kept)]
+
+
+def defense_costs(log: EvalLog) -> tuple[DefenseCost, ...]:
+    """What the defenses of a log's model added to its replies, the outermost first; none where it has none.
+    Of a run that was killed they lack what it had not written: `items` counts what they are about."""
+    found = (log.eval.metadata or {}).get(DEFENSES) or ()
+    return TypeAdapter(tuple[DefenseCost, ...]).validate_python(cast(Any, found))
 
 
 def replied(log: EvalLog) -> list[EvalSample]:

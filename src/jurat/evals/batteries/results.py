@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from inspect_ai.log import EvalLog, EvalSample
 
+from jurat.evals.batteries.logs import defense_costs
 from jurat.evals.batteries.running import Outcome
 from jurat.evals.measures import truth_and_said
 from jurat.evals.results import ScorerResults, models_of, not_computed, replies_of, results_of, rows_of
@@ -62,6 +63,7 @@ class Results:
 
     def _add_log(self, outcome: Outcome, log: EvalLog, results: Sequence[ScorerResults]) -> None:
         self.cells[-1] |= {"scorers": [each.facts() for each in results], "log": log.location}
+        self.cells[-1] |= {"defenses": [asdict(cost) for cost in defense_costs(log)]}
         self.rows += judgements(outcome, log)
         for each in results:
             head = (*_head(outcome, log), _scorer(each))
@@ -189,6 +191,8 @@ def _notes(outcome: Outcome, log: EvalLog, results: Sequence[ScorerResults]) -> 
     if failed := replies_of(log)["error"]:
         replies = counted(failed, "reply", "replies")
         yield f"{outcome.plan.cell.label}: {replies} failed; the next run asks for them again"
+    for cost in defense_costs(log):
+        yield f"{outcome.plan.cell.label}: {cost.summary}"
     for each in results:
         for number in each.numbers:
             if number.found.value is None and number.found.reason:

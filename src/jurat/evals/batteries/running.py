@@ -6,7 +6,7 @@ import logging
 import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from time import monotonic
@@ -18,10 +18,21 @@ from inspect_ai.log import EvalLog, read_eval_log
 from jurat.errors import JuratError
 from jurat.evals.batteries.battery_file import Battery
 from jurat.evals.batteries.cells import Cell, Facts, cells_of, digest_of
-from jurat.evals.batteries.logs import CELL, CellLogs, is_finished, local_path, replied, scored_names
+from jurat.evals.batteries.logs import (
+    CELL,
+    DEFENSES,
+    CellLogs,
+    defense_costs,
+    is_finished,
+    local_path,
+    replied,
+    scored_names,
+)
 from jurat.evals.open_scorers import closing_scorers
+from jurat.evals.provider import JuratModel
 from jurat.evals.rescoring import score_again, write_log
 from jurat.files import Locked, file_errors, lock, make_folder
+from jurat.models import Defended, DefenseCost
 from jurat.text import counted, one_line
 
 log = logging.getLogger(__name__)
@@ -215,7 +226,11 @@ def _run(plan: Plan, logs: CellLogs, folder: Path, progress: bool) -> Outcome:
 def _completed(plan: Plan, logs: CellLogs, folder: Path, progress: bool) -> Outcome:
     found = plan.log
     if found is None or not is_finished(found) or len(replied(found)) < _wanted(plan.determinants, found):
+        earlier, before = found, _costs(plan.cell)
         found = _evaluated(plan, found, folder, progress)
+        if found is not None and before:
+            added = [cost.since(than) for cost, than in zip(_costs(plan.cell), before, strict=True)]
+            found = _with_costs(found, added, earlier)
         if found is not None:
             logs.add(plan.digest, plan.determinants or {}, found.location)
         if found is None or found.status == "cancelled":
@@ -281,6 +296,24 @@ def _evaluated(plan: Plan, before: EvalLog | None, folder: Path, progress: bool)
                 raise
             return None
     return read_eval_log(found[0].location) if found else None
+
+
+def _costs(cell: Cell) -> tuple[DefenseCost, ...]:
+    """What the defenses of a cell's model added since it was opened."""
+    api = cell.served.api
+    assert isinstance(api, JuratModel)
+    defended = api.unbatched().capability(Defended)
+    return () if defended is None else defended.defenses
+
+
+def _with_costs(log: EvalLog, added: Sequence[DefenseCost], earlier: EvalLog | None) -> EvalLog:
+    """The log with what defenses added to its replies, those that it took over from an earlier log among
+    them."""
+    known = () if earlier is None else defense_costs(earlier)
+    whole = [now + before for now, before in zip(added, known, strict=True)] if known else added
+    log.eval.metadata = {**(log.eval.metadata or {}), DEFENSES: [asdict(cost) for cost in whole]}
+    write_log(log, local_path(log.location))
+    return read_eval_log(log.location)
 
 
 def _scored(plan: Plan, log: EvalLog) -> EvalLog:
