@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import re
 from collections import Counter
@@ -22,14 +23,24 @@ from training.forbidding_rules import forbid
 from training.mllm.answers import EIGHTHS, describe, open_question, reason
 from training.mllm.batches import Packer, Scenes, Teacher, blank_out, make_batch
 from training.mllm.checkpoints import fresh
-from training.mllm.dense_targets import FOREIGN_GROUND, NOTHING, UNKNOWN_THING, targets
-from training.mllm.joint import prefix_embeddings
+from training.mllm.dense_targets import (
+    ANSWERS,
+    FOREIGN_GROUND,
+    NOTHING,
+    UNKNOWN_THING,
+    all_known,
+    strange_images,
+    strange_loss,
+    targets,
+)
+from training.mllm.joint import JointLesson, prefix_embeddings
 from training.mllm.mixes import mixes, wordings
 from training.mllm.packed_forward import Pack, forward
 from training.mllm.tokenizer import Words, build_tokenizer
 from training.mllm.tower import pixel_values, see
 from training.questions import KINDS, Questioner, anything
 from training.scenes.pool import Pool, facts_of, fill
+from training.stages import WEIGHTS, Task, stages
 
 
 @pytest.fixture(scope="module")
@@ -198,14 +209,75 @@ def test_mix_with_wrong_shares_is_refused(change: dict[str, Any], said: str) -> 
 def test_nothing_is_asked_about_scenes_with_something_unknown(pool: Pool, words: Words) -> None:
     rows = {name: np.array(pool[name][:8]) for name in pool.arrays}
     rows["kinds"][:4, 0] = UNKNOWN
-    strange = Scenes([Pool(rows)])
+    strange = Scenes([Pool(rows)], unknown=0.4)
     counts = Counter[str]()
     for seed in range(6):
         batch = make_batch(strange, words, 8, np.random.default_rng(seed), mixes()["bundled"], counts)
         here = (batch.rows["kinds"] == UNKNOWN).any(1)
         assert (batch.pack["goal"][here] == -1).all()
     assert counts["scenes"] == 48
-    assert 0 < counts["scenes with something unknown"] < 24
+    assert 10 < counts["scenes with something unknown"] < 28
+
+
+def test_cells_are_multiplied_to_the_probability_that_all_is_known() -> None:
+    torch.manual_seed(0)
+    cover = torch.randn(3, 4, 4, ANSWERS)
+    unknown = cover.double().softmax(-1)[..., UNKNOWN_THING:].sum(-1)
+    expected = (1 - unknown).prod(-1).prod(-1)
+    assert all_known(cover).exp().tolist() == pytest.approx(expected.tolist(), rel=1e-4)
+
+
+def test_small_unknown_thing_counts_as_much_as_a_large_one(pool: Pool) -> None:
+    rows = {name: np.array(pool[name][:3]) for name in pool.arrays}
+    goal = targets(rows)
+    for row, cells in ((0, 1), (1, 40)):
+        goal.cover[row, :cells] = 0
+        goal.cover[row, :cells, :, UNKNOWN_THING] = 1
+    strange, told = strange_images(goal)
+    assert strange.tolist() == [True, True, False] and told.all()
+
+    def loss(sure: float) -> float:
+        """Where all unknown cells, and no others, are said to be unknown with log odds `sure`."""
+        cover = torch.full_like(goal.cover, -30.0)
+        cover[..., NOTHING] = 0
+        cover[..., UNKNOWN_THING] = torch.where(goal.cover[..., UNKNOWN_THING] > 0, sure, -30.0)
+        assert all_known(cover)[2] == pytest.approx(0, abs=1e-6)
+        return float(strange_loss(cover, goal))
+
+    missed, halfway = loss(-10.0), loss(0.0)
+    # Of each strange image the probability that all is known: 1 - 4e^-10 and 1 - 160e^-10; 2^-4 and 2^-160.
+    assert missed == pytest.approx((10 - math.log(4) + 10 - math.log(160)) / 3, rel=1e-2)
+    assert halfway == pytest.approx(-math.log1p(-(2**-4)) / 3, rel=1e-3)
+
+
+def test_image_with_something_unknown_in_part_of_a_cell_is_not_told_of(pool: Pool) -> None:
+    goal = targets({name: np.array(pool[name][:1]) for name in pool.arrays})
+    goal.cover[0, 0, 0] = 0
+    goal.cover[0, 0, 0, [NOTHING, UNKNOWN_THING]] = torch.tensor([0.7, 0.3])
+    strange, told = strange_images(goal)
+    assert (strange.item(), told.item()) == (False, False)
+    assert strange_loss(torch.zeros_like(goal.cover), goal) == 0
+
+
+def test_scenes_without_questions_change_no_answer(pool: Pool, words: Words, tmp_path: Path) -> None:
+    for part in ("train-000", "watch"):
+        fill(tmp_path / "pools" / "bundled" / part, 5, 8, workers=1)
+    lesson = JointLesson(Task(stages()["joint-3"], tmp_path, WEIGHTS))
+    rows = {name: np.array(pool[name][:6]) for name in pool.arrays}
+    rows["kinds"][:2, 0] = UNKNOWN
+    batch = make_batch(Scenes([Pool(rows)], 0.5), words, 6, np.random.default_rng(0), lesson._mix, Counter())
+    asked = (batch.pack["goal"] >= 0).any(1)
+    assert 0 < asked.sum() < 6
+    alone = replace(
+        batch,
+        rows={name: value[asked] for name, value in batch.rows.items()},
+        pack={name: value[asked] for name, value in batch.pack.items()},
+    )
+    with torch.no_grad():
+        (both, right), (few, same) = lesson._parts(batch), lesson._parts(alone)
+    assert both["answer"] == pytest.approx(float(few["answer"]), rel=1e-4)
+    assert both["ground"] == pytest.approx(float(few["ground"]), rel=1e-4)
+    assert right == same and both["dense"] != few["dense"]
 
 
 def test_batch_depends_on_its_seed_alone(pool: Pool, words: Words) -> None:

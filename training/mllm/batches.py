@@ -207,7 +207,7 @@ class Teacher:
 
 @dataclass
 class Scenes:
-    """Rows of several pools, of which a share holds something unknown."""
+    """Rows of several pools, of which a share holds something unknown, where any do."""
 
     pools: Sequence[Pool]
     unknown: float = UNKNOWN_SHARE
@@ -219,8 +219,9 @@ class Scenes:
     def draw(self, rng: np.random.Generator, size: int) -> dict[str, np.ndarray]:
         """Random rows, by field."""
         index = self._known[rng.integers(len(self._known), size=size)]
-        strange = rng.random(size) < self.unknown
-        index[strange] = self._strange[rng.integers(len(self._strange), size=int(strange.sum()))]
+        strange = rng.random(size) < (self.unknown if len(self._strange) else 0)
+        if strange.any():
+            index[strange] = self._strange[rng.integers(len(self._strange), size=int(strange.sum()))]
         return load_batch(self.pools, index)
 
 

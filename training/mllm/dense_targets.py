@@ -150,7 +150,7 @@ def strange_images(goal: Targets) -> tuple[Tensor, Tensor]:
     return most >= 0.5, (most >= 0.5) | (most == 0)
 
 
-def _strange_loss(cover: Tensor, goal: Targets) -> Tensor:
+def strange_loss(cover: Tensor, goal: Targets) -> Tensor:
     """Cross-entropy of `all_known`. An image counts once, however small what is unknown in it."""
     strange, told = strange_images(goal)
     known = all_known(cover).clamp(max=-1e-6)
@@ -179,4 +179,4 @@ def dense_loss(
         "seam": contact * 2.0 * nearness.mean(),
         "offset": 0.5 * (place * goal.foreground).sum() / goal.foreground.sum().clamp(min=1),
     }
-    return parts | {"strange": strange * _strange_loss(cover, goal)} if strange else parts
+    return parts | {"strange": strange * strange_loss(cover, goal)} if strange else parts
