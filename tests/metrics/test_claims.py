@@ -105,6 +105,20 @@ def test_table_is_compared_in_each_cell_and_in_any_order_of_rows():
     assert ours == pytest.approx(np.mean([r["said"] == r["truth"] for r in rows[:200]])) and theirs < ours
 
 
+def test_claim_stays_open_in_a_cell_without_the_method_that_it_is_about():
+    rng = np.random.default_rng(0)
+    rows = judgements("ours", rng.random(200) < 0.9, "test")
+    for split in ("test", "vault"):
+        rows += judgements("base", rng.random(200) < 0.5, split)
+    found = list(compare(Table.of(rows), "ours", ["accuracy"], within=["split"]))
+    ((_, judged),) = judge([claim()], found)
+    assert [(one.comparison.where["split"], one.state) for one in judged] == [
+        ("test", "shown"),
+        ("vault", "open"),
+    ]
+    assert judged[1].comparison.values[0] is None and judged[1].comparison.values[1] is not None
+
+
 def test_rows_of_other_units_are_not_compared():
     rows = judgements("ours", np.ones(4), "a") + judgements("base", np.ones(3), "a")
     with pytest.raises(ValueError, match="did not judge the same units: 1 are in one only"):

@@ -41,11 +41,6 @@ class Skill:
         """Number of images in its conversations."""
         return len(self.needs)
 
-    @property
-    def summary(self) -> str:
-        """One-line summary, from the docstring of `make`."""
-        return " ".join((self.make.__doc__ or "").split("\n\n")[0].split())
-
 
 SKILLS: dict[str, Skill] = {
     # text alone

@@ -121,19 +121,22 @@ def compare(
     """`a` with every other value of a factor, in each cell of the factors `within`, on the same units.
 
     The intervals are of `difference`: paired, over the table's outermost clusters. A row that judged other
-    units than `a` raises ValueError.
+    units than `a` raises ValueError. A cell without `a` gives comparisons without an interval, so that a
+    claim about it stays open.
     """
     for where, cell in table.cells(*within):
         rows = {key[factor]: rows for key, rows in cell.cells(factor)}
-        if a not in rows:
-            continue
-        lead = Estimates(rows[a])
+        lead = Estimates(rows[a]) if a in rows else None
         for b, other_rows in rows.items():
             if b == a:
                 continue
-            other = Estimates(rows[a].beside(other_rows))
+            other = Estimates(rows[a].beside(other_rows) if a in rows else other_rows)
             values = {metric: _known(other.value(metric)) for metric in metrics}
             for metric in metrics:
+                if lead is None:
+                    only = (None, values[metric])
+                    yield Comparison(a, b, metric, where, only, less=metric in LESS, other=values)
+                    continue
                 found = difference(lead, other, metric)
                 yield Comparison(
                     a, b, metric, where, (_known(lead.value(metric)), values[metric]), found.interval,
