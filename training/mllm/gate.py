@@ -170,7 +170,8 @@ def features_of(reading: dict[str, Tensor]) -> int:
 def seen_by_gate(tower: Any, reading: dict[str, Tensor], pixels: np.ndarray) -> Tensor:
     """`patch_inputs` of uint8 images."""
     hidden = tower(pixel_values(torch.from_numpy(pixels)), output_hidden_states=True).hidden_states
-    return patch_inputs(reading, hidden, LAYERS, patches_of(tower))
+    with torch.autocast("cpu", enabled=False):  # energies and entropies need float32
+        return patch_inputs(reading, hidden, LAYERS, patches_of(tower))
 
 
 @torch.no_grad()
