@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from jurat.defenses import open_defense
+
 from ..models.tiny import make_llava, picture
 
 PROMPTS = """\
@@ -42,6 +44,13 @@ def test_vectors_are_fitted_and_used(folder, jurat):
     judge = ("judge", "one.png", "-c", "policy.yaml", "--preset", "quick", "--model", "hf/llava")
     judged = jurat(*judge, "--device", "cpu", "--defense", "inferaligner?vectors=vectors.safetensors")
     assert "Defense inferaligner?vectors=vectors.safetensors&digest=" in judged.output
+
+
+def test_printed_option_opens_a_file_of_any_name(folder, jurat):
+    result = jurat(*FIT, "--out", "a&b +c.safetensors")
+    printed = result.stdout.splitlines()[-1]
+    assert printed == 'Use it: --defense "inferaligner?vectors=a%26b+%2Bc.safetensors"'
+    assert open_defense(printed.split('"')[1]).vectors == "a&b +c.safetensors"
 
 
 def test_prompts_with_words_that_the_model_never_learned_are_left_out(folder, jurat):

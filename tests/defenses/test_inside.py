@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -428,3 +429,20 @@ def test_file_with_other_facts_is_no_file_of_a_defense(tmp_path: Path, told: str
     save_file({"weight": torch.ones(2)}, tmp_path / "head.safetensors", {"jurat": told})
     with pytest.raises(JuratError, match=r"head\.safetensors (is no file that jurat|cannot be read)"):
         open_defense(f"protector?head={tmp_path / 'head.safetensors'}")
+
+
+def test_rows_that_repeat_and_images_without_a_path_are_left_out(tmp_path: Path) -> None:
+    rows = [("A dog", 1), ("A cat", 1), ("A dog", 1), ("A bus", 0), ("A rose", 0), ("A cup", 0), ("A cup", 1)]
+    lines = [json.dumps({"prompt": text, "harmful": label}) for text, label in rows]
+    lines.append(json.dumps({"prompt": "A hat", "harmful": 1, "image": "a\0.png"}))
+    (tmp_path / "p.jsonl").write_text("\n".join(lines))
+    examples = read_examples(tmp_path / "p.jsonl", "prompt")
+    assert [each.place for each in examples.found] == ["line 1", "line 2", "line 4", "line 5"]
+    assert [each.partition(":")[0] for each in examples.left_out] == ["line 8", "line 3", "line 6", "line 7"]
+    assert examples.left_out[1:3] == ("line 3: it repeats line 1", "line 6: the same prompt has both labels")
+
+
+@pytest.mark.parametrize("name", ["coca?alpha=inf", "inferaligner?vectors=x&alpha=nan"])
+def test_length_that_is_no_number_is_refused(name: str) -> None:
+    with pytest.raises(JuratError, match="alpha: Input should be a finite number"):
+        open_defense(name)
