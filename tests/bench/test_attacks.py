@@ -280,6 +280,15 @@ def test_attack_that_loses_with_a_larger_budget_speaks_against_the_claim(goals: 
 # --- the command ---------------------------------------------------------------------------------
 
 
+def test_attack_by_surrogates_is_not_made_on_the_victim_under_another_label(
+    goals: Path, tmp_path: Path
+) -> None:
+    options = ["bench", "attacks", "--victim", "a=null", "--transfer", "b=null", "--attack", "dong"]
+    options += ["--goals", str(goals), "--budget", "8", "--pictures", "1", "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, options)
+    assert "dong on a, yes: It is made on other models, and a model of --transfer is" in done.output
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not prepare_torchvision(), reason="torchvision is not installed")
 def test_command_makes_the_table_and_resumes(goals: Path, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from jurat.bench.defenses.chatting import Asked, Cell, battery_of
 from jurat.bench.defenses.comparing import front
 from jurat.bench.defenses.figures import write_figures
 from jurat.bench.defenses.judge_rows import judge_rows, pareto_of
-from jurat.bench.defenses.judging import JudgedPart, LeftOut
+from jurat.bench.defenses.judging import JudgedPart, LeftOut, _keep_prices, _read_prices  # pyright: ignore
 from jurat.bench.defenses.plan import ALWAYS, GATE, NONE, DefensesPlan, Subject
 from jurat.bench.defenses.run import run_defenses, write_defenses
 from jurat.bench.defenses.threats import InjectedPlan, PicturesPlan
@@ -30,9 +30,10 @@ from jurat.bench.pictogram import BenchItem
 from jurat.bench.pictogram import splits as splits_module
 from jurat.bench.table import EvaluatedMethod
 from jurat.cli import app
+from jurat.content import Chat, Turn
 from jurat.errors import JuratError
 from jurat.metrics import UNSURE
-from jurat.models import DefenseCost, ModelSpec
+from jurat.models import DefenseCost, Inquiry, ModelSpec
 
 NULL = BenchModel("null", "null")
 
@@ -151,6 +152,20 @@ def test_figure_takes_a_dollar_in_a_name_as_it_is(tmp_path: Path) -> None:
     assert path.name == "defenses-m$.svg" and path.exists()
 
 
+def test_prices_of_the_same_defense_add_up_and_those_of_another_do_not(tmp_path: Path) -> None:
+    subject = Subject.of(NULL, "jpeg")
+    model = subject.open()
+    model.ask([Inquiry(Chat((Turn("user", ("What?",)),)), ("Is a dog visible?",))])
+    for times in (1, 2):
+        _keep_prices(tmp_path, subject)
+        (cost,) = _read_prices(tmp_path)[subject.label]
+        assert (cost.defense, cost.items) == ("jpeg", times)
+    file = tmp_path / "prices.json"
+    file.write_text(file.read_text().replace('"defense": "jpeg"', '"defense": "jpeg?quality=9"'))
+    _keep_prices(tmp_path, subject)
+    assert _read_prices(tmp_path)[subject.label][0].items == 1
+
+
 def test_front_holds_what_nothing_else_beats() -> None:
     points = [{"x": x, "y": y} for x, y in ((0, 1), (1, 0), (0.5, 0.5), (0.5, 0.4), (0.5, 0.5), (0, 0.9))]
     assert front(points, ("x", "y")) == [True, True, True, False, True, False]
@@ -265,6 +280,33 @@ def test_wrong_options_are_refused_before_anything_runs(
     result = CliRunner().invoke(app, ["bench", "defenses", *options, "--out", str(tmp_path / "out")])
     assert result.exit_code == 2 and told in result.output
     assert not (tmp_path / "out").exists()
+
+
+def test_misspelled_chat_model_is_no_run_without_rows(tmp_path: Path) -> None:
+    (tmp_path / "sets.yaml").write_text("name: sets\nsets: [pictogram-over-refusal]\n")
+    options = [
+        "--part",
+        "chat",
+        "--model",
+        "nosuch",
+        "--battery",
+        str(tmp_path / "sets.yaml"),
+        "--limit",
+        "1",
+    ]
+    result = CliRunner().invoke(
+        app, ["bench", "defenses", *options, "--defense", "jpeg", "--out", str(tmp_path / "out")]
+    )
+    assert result.exit_code == 3, result.output
+    assert "None of 2 cells of chat models has numbers: " in result.output and "nosuch" in result.output
+
+
+@pytest.mark.parametrize("command", ["attacks", "defenses", "robustness", "injection"])
+def test_output_that_is_no_folder_is_refused(command: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    result = CliRunner().invoke(app, ["bench", command, "--out", str(tmp_path / "file" / "out")])
+    assert result.exit_code == 2, result.output
+    assert f"out cannot be written: {tmp_path / 'file'} is not a folder." in result.output
 
 
 @pytest.mark.slow

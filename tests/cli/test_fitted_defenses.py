@@ -26,6 +26,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     make_llava(tmp_path / "llava")
     Path("prompts.csv").write_text(PROMPTS)
+    Path("no.csv").write_text("a,b\n1,2\n")
     return tmp_path
 
 
@@ -66,6 +67,10 @@ def test_prompts_with_words_that_the_model_never_learned_are_left_out(folder, ju
     [
         (("--model", "null"), "The hidden states of 'null' cannot be read"),
         (("--defense", "jpeg"), "The hidden states of 'hf/llava + jpeg' cannot be read"),
+        (
+            ("--prompts", "no.csv"),
+            "the rows have a, b.\n  The columns are prompt and harmful.",
+        ),
         (("--prompts", "gone.csv"), "gone.csv cannot be read: No such file or directory"),
     ],
 )

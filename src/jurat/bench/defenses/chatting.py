@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from jurat.evals.batteries.battery_file import AttackEntry, Battery, ModelEntry, Part
     from jurat.evals.batteries.running import Outcome
 
-__all__ = ["Asked", "Cell", "battery_of", "chat_cells", "names_of"]
+__all__ = ["Asked", "Cell", "battery_of", "chat_cells", "check_any", "names_of"]
 
 _WU = "pictogram-over-refusal"
 """The set that `wu` attacks."""
@@ -31,6 +31,12 @@ class Stopped(JuratError):
     """The run was interrupted."""
 
     exit_code = 130
+
+
+class NothingAsked(JuratError):
+    """No cell has numbers."""
+
+    exit_code = 3
 
 
 @dataclass(frozen=True)
@@ -109,6 +115,13 @@ def names_of(plan: DefensesPlan) -> dict[str, tuple[str, str]]:
                 )
             names[name] = model.label, defense
     return names
+
+
+def check_any(cells: Sequence[Cell]) -> None:
+    """Raises NothingAsked where every cell failed: a misspelled model would look like a run without rows."""
+    failures = [cell.failure for cell in cells]
+    if all(failures) and failures:
+        raise NothingAsked(f"None of {len(cells):,} cells of chat models has numbers: {failures[0]}")
 
 
 def battery_of(plan: DefensesPlan) -> Battery:

@@ -11,7 +11,7 @@ from typing import Any
 from jurat import __version__
 from jurat.bench.bench_run import machine_of, runs_of
 from jurat.bench.defenses.chat_rows import cell_counts, chat_pareto, chat_prices, chat_rows
-from jurat.bench.defenses.chatting import chat_cells, names_of
+from jurat.bench.defenses.chatting import chat_cells, check_any, names_of
 from jurat.bench.defenses.figures import write_figures
 from jurat.bench.defenses.judge_rows import judge_rows, pareto_of, prices
 from jurat.bench.defenses.judging import JudgedPart, judge_pictures, judge_texts, merged
@@ -44,7 +44,7 @@ def run_defenses(plan: DefensesPlan, say: Say = lambda line: None) -> dict[str, 
 
     Raises:
         JuratError: a defense, part or preset is not known, a model is named twice or cannot be opened without
-            a defense, or the run was stopped.
+            a defense, nothing has numbers, or the run was stopped.
         MissingExtra: packages are not installed.
     """
     _check(plan)
@@ -53,6 +53,8 @@ def run_defenses(plan: DefensesPlan, say: Say = lambda line: None) -> dict[str, 
         if part in plan.parts:
             judged += [run(plan, model, say) for model in plan.models]
     cells = list(chat_cells(plan, say)) if "chat" in plan.parts else []
+    if not judged:
+        check_any(cells)
     for each in judged:
         write_rulings(each.plan.out, each.progress.evaluated)
     say("working out intervals")

@@ -51,7 +51,10 @@ def read_examples(path: Path, column: Literal["prompt", "reply"]) -> Examples:
         JuratError: the file cannot be read, lacks a column, or has fewer than `LEAST` examples of a class.
     """
     table = read_rows(path)
-    table.check((column, "harmful"))
+    try:
+        table.check((column, "harmful"))
+    except JuratError as error:
+        raise JuratError(error.message, hint=f"The columns are {column} and harmful.") from error
     found: list[LabelledChat] = []
     left_out = [f"{problem.place}: {problem.reason}" for problem in table.problems]
     made: dict[tuple[str, str], list[LabelledChat]] = {}
