@@ -2,7 +2,8 @@
 
 `recall` is the share of violating scenes that are called unsafe, `false alarms` that of near misses (or clean
 scenes of the suite of injections). A defense is compared with none on the same scenes, in clusters of rules;
-Holm's correction is over all defenses and threats of a model and method, apart for scenes as they are.
+Holm's correction is over all defenses, threats and measures of a part, model and method, apart for scenes as
+they are.
 
     lost       recall without a defense on scenes as they are, less that under the threat
     won back   recall with the defense under the threat, less that without it; as a share of what was lost
