@@ -58,7 +58,9 @@ def make_folder(folder: Path) -> None:
 def check_folder(folder: Path) -> None:
     """Raises JuratError where a folder can neither be written into nor made."""
     whole = folder.absolute()
-    there = next(each for each in (whole, *whole.parents) if each.exists())
+    there = next(
+        each for each in (whole, *whole.parents) if os.path.exists(each)
+    )  # False of what may not be looked at
     if not there.is_dir():
         raise JuratError(f"{folder} cannot be written: {there} is not a folder.")
     if not os.access(there, os.W_OK | os.X_OK):

@@ -39,7 +39,7 @@ View = Callable[[Any, Tensor, torch.Generator], Tensor]
 _ONE_CALL = (SystemPrompt, Ecso)
 """Defenses that put a closed question in one call, with its pictures as they are."""
 _SEVERAL_CALLS = (Coca,)
-"""Those that build on one of these, and answer a closed question from several calls."""
+"""Subclasses of these that answer a closed question from several calls."""
 _ELSEWHERE = ("ask", "turns", "within", "over")
 """Methods that a defense of pictures alone does not override."""
 
