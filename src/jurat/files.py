@@ -55,6 +55,18 @@ def make_folder(folder: Path) -> None:
         raise NotADirectoryError(ENOTDIR, f"{folder} is not a folder") from error
 
 
+def check_folder(folder: Path) -> None:
+    """Raises JuratError where a folder can neither be written into nor made."""
+    whole = folder.absolute()
+    there = next(
+        each for each in (whole, *whole.parents) if os.path.exists(each)
+    )  # False of what may not be looked at
+    if not there.is_dir():
+        raise JuratError(f"{folder} cannot be written: {there} is not a folder.")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise JuratError(f"{folder} cannot be written: {there} is read-only.")
+
+
 def beside(path: Path, suffix: str) -> Path:
     """A hidden name in the same folder that no other process uses."""
     return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.{suffix}")

@@ -100,3 +100,10 @@ def test_defense_without_a_way_through_is_refused(model: Model) -> None:
 
     with pytest.raises(JuratError, match="Gradients do not go through the defense 'own'"):
         DefendedAccess(model, [Own()])
+
+
+def test_answers_from_two_calls_have_no_way_through() -> None:
+    """CoCA builds on a defensive prompt, which has one."""
+    with pytest.raises(JuratError, match="Gradients do not go through the defense 'coca'"):
+        way_through(open_defense("coca"))
+    assert way_through(open_defense("dress")) == "exact"  # closed questions get no critique

@@ -124,3 +124,10 @@ def test_filter_is_evaded_only_if_it_stopped_the_picture_and_the_model_says_the_
 
 def _safe(verdict: Any) -> Any:
     return verdict.model_copy(update={"outcome": "safe"})
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.005, 1.0, float("nan")])
+def test_threshold_below_the_boxes_of_a_detector_is_refused(threshold: float) -> None:
+    """No box would be above it, and every picture an evasion."""
+    with pytest.raises(JuratError, match=r"cannot be told: detectors give boxes from a confidence of 0\.01"):
+        DetectorEvasion(threshold=threshold)

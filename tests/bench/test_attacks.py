@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from jurat.attacks.method import PictureAttack
 from jurat.attacks.registry import open_attack
 from jurat.bench.attacks.goals import load_goals
 from jurat.bench.attacks.lineup import UNBOUNDED, at_budget, default_attacks
-from jurat.bench.attacks.page import as_markdown
+from jurat.bench.attacks.page import as_markdown, write_attacks
+from jurat.bench.attacks.pictures import keep_pictures
 from jurat.bench.attacks.plan import AttacksPlan
 from jurat.bench.attacks.results import comparisons_of, results_of
 from jurat.bench.attacks.run import Cell, LeftOut, Measured, RunProgress
@@ -103,6 +105,8 @@ def test_prompts_are_filled_and_readings_never_hold_of_failures() -> None:
         ("contains: cat, ", "", "begun: true needs a text that replies for 'stop' contain"),
         ("A sign reads STOP.", "Colours sing.", "Colours sing."),
         ("beyond it", '"yes"', "two tasks have the same name"),
+        ("beyond it", "../../it", "String should match pattern"),
+        ("name: dog", "name: ..", "String should match pattern"),
     ],
 )
 def test_file_of_goals_says_what_is_wrong(goals: Path, before: str, after: str, message: str) -> None:
@@ -110,6 +114,25 @@ def test_file_of_goals_says_what_is_wrong(goals: Path, before: str, after: str, 
     with pytest.raises(JuratError) as caught:
         load_goals(goals)
     assert "file of goals for attacks" in str(caught.value) and message in str(caught.value)
+
+
+def test_goals_that_would_share_a_folder_are_refused(goals: Path) -> None:
+    goals.write_text(
+        GOALS.replace('"yes"', "a").replace("name: dog", "name: b-c")
+        .replace("beyond it", "a-b").replace("name: stop", "name: c")
+    )  # fmt: skip
+    with pytest.raises(JuratError, match="two goals would share the folder 'a-b-c'"):
+        load_goals(goals)
+
+
+def test_pictures_of_other_statements_are_not_taken_for_those_of_a_goal(goals: Path, tmp_path: Path) -> None:
+    """Rows that were made on them would stand under the new file's name."""
+    task = load_goals(goals).tasks[0]
+    kept = keep_pictures(tmp_path / "scenes", task, task.goals[0], 0, 1)
+    assert keep_pictures(tmp_path / "scenes", task, task.goals[0], 0, 2).absent[:1] == kept.absent
+    changed = task.model_copy(update={"absent": ("A cat is visible.",)})
+    with pytest.raises(JuratError, match="drawn for other statements of the same goal"):
+        keep_pictures(tmp_path / "scenes", changed, task.goals[0], 0, 1)
 
 
 # --- entrants ------------------------------------------------------------------------------------
@@ -142,6 +165,11 @@ def test_settings_that_are_named_stay_and_others_follow_the_budget() -> None:
         ({"budgets": (0,)}, "Budgets are whole levels from 1 to 255."),
         ({"passes": ()}, "Passes and pictures are at least 1."),
         ({"transfer": [BenchModel("m", "other")]}, "A label stands for two models: m"),
+        ({"attacks": ["noise", "noise?radius=0.1"]}, "'noise?radius=0.1' sets 'radius'"),
+        (
+            {"attacks": ["noise", "noise?every=2"]},
+            "The control is named with different settings: noise, noise?",
+        ),
         ({"victims": []}, "Name one victim or more, each once."),
     ],
 )
@@ -224,6 +252,20 @@ def test_table_counts_replies_pairs_with_noise_and_tests_claims(goals: Path) -> 
     assert "all attacks on m, yes, shown to third: lacks it" in text
 
 
+def test_figure_and_page_take_a_name_as_it_is(goals: Path, tmp_path: Path) -> None:
+    cells = [measured("noise", 8, 0, ["-----"] * 2), measured("carlini", 8, 20, ["-----"] * 2)]
+    label = "m$\\x$ \n# b"
+    for each in cells:
+        each.cell = replace(each.cell, victim=label)
+    plan = AttacksPlan(
+        Path(), [BenchModel(label, "null")], budgets=(8,), passes=(20,), goals=load_goals(goals)
+    )
+    results, table = results_of(plan, RunProgress(cells, [], {label: "null@1"}))
+    written = write_attacks(tmp_path, results, table)
+    assert written[-1].name == "attacks.svg" and written[-1].exists()
+    assert "\n# b" not in written[1].read_text()
+
+
 def test_attack_that_loses_with_a_larger_budget_speaks_against_the_claim(goals: Path) -> None:
     plan = AttacksPlan(Path(), [BenchModel("m", "null")], goals=load_goals(goals), passes=(20,))
     cells = [measured("qi", 8, 20, ["+++++"] * 4), measured("qi", 255, 20, ["-----"] * 4)]
@@ -236,6 +278,15 @@ def test_attack_that_loses_with_a_larger_budget_speaks_against_the_claim(goals: 
 
 
 # --- the command ---------------------------------------------------------------------------------
+
+
+def test_attack_by_surrogates_is_not_made_on_the_victim_under_another_label(
+    goals: Path, tmp_path: Path
+) -> None:
+    options = ["bench", "attacks", "--victim", "a=null", "--transfer", "b=null", "--attack", "dong"]
+    options += ["--goals", str(goals), "--budget", "8", "--pictures", "1", "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, options)
+    assert "dong on a, yes: It is made on other models, and a model of --transfer is" in done.output
 
 
 @pytest.mark.slow

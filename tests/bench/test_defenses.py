@@ -16,21 +16,24 @@ from jurat.bench.bench_plan import BenchModel
 from jurat.bench.defenses.chat_rows import ALL, cell_counts, chat_pareto, chat_prices, chat_rows
 from jurat.bench.defenses.chatting import Asked, Cell, battery_of
 from jurat.bench.defenses.comparing import front
+from jurat.bench.defenses.figures import write_figures
 from jurat.bench.defenses.judge_rows import judge_rows, pareto_of
-from jurat.bench.defenses.judging import JudgedPart, LeftOut
+from jurat.bench.defenses.judging import JudgedPart, LeftOut, _keep_prices, _read_prices  # pyright: ignore
 from jurat.bench.defenses.plan import ALWAYS, GATE, NONE, DefensesPlan, Subject
 from jurat.bench.defenses.run import run_defenses, write_defenses
-from jurat.bench.defenses.threats import PicturesPlan
+from jurat.bench.defenses.threats import InjectedPlan, PicturesPlan
 from jurat.bench.evaluate import Progress
+from jurat.bench.injection.suite import load_suite
 from jurat.bench.methods.interface import Prediction
 from jurat.bench.methods.registry import rows_for
 from jurat.bench.pictogram import BenchItem
 from jurat.bench.pictogram import splits as splits_module
 from jurat.bench.table import EvaluatedMethod
 from jurat.cli import app
+from jurat.content import Chat, Turn
 from jurat.errors import JuratError
 from jurat.metrics import UNSURE
-from jurat.models import DefenseCost, ModelSpec
+from jurat.models import DefenseCost, Inquiry, ModelSpec
 
 NULL = BenchModel("null", "null")
 
@@ -121,6 +124,48 @@ def test_what_a_defense_wins_back_and_what_it_costs(splits: dict[str, list[Bench
     assert points[ALWAYS]["on_front"] and points[ALWAYS]["utility"] == 0
 
 
+def test_mean_over_injections_is_of_those_that_were_judged_without_a_defense(
+    splits: dict[str, list[BenchItem]],
+) -> None:
+    """A defended judge that lacks one has no mean: it would be of others."""
+    subjects = [Subject.of(NULL, defense) for defense in (NONE, "jpeg", "ecso")]
+    plan = InjectedPlan(Path(), [], subjects, suite=load_suite().only(["sign"]), scenes=2)
+    part = JudgedPart("null", plan, Progress(), left_out=[LeftOut("null", "jpeg", "quick", "it broke")])
+    scenes = (*splits["test"][:2],)
+    lacking = next(each.name for each in plan.suite.active if each.wants == "safe")
+    for subject in subjects:
+        for split in plan.splits_of(subject):
+            if (subject.defense, split) != ("jpeg", lacking):
+                made = (Prediction(int(split != lacking), 0.5),) * 2
+                each = EvaluatedMethod("quick", (), subject.label, split, scenes, made)
+                part.said.setdefault(("quick", subject.defense), {})[split] = each
+    rows = {(row["defense"], row["threat"], row["measure"]): row for row in judge_rows(part)}
+    assert rows["jpeg", "injection", "recall"]["missing"] == "it broke"
+    assert rows["ecso", "injection", "recall"]["to_none"]["value"] == 0
+    assert rows["jpeg", "no text", "recall"]["value"] == 1
+
+
+def test_figure_takes_a_dollar_in_a_name_as_it_is(tmp_path: Path) -> None:
+    point = {"model": "m$", "defense": r"system-prompt?text=$\x$", "safety": 0.5, "utility": 0.5}
+    point |= {"on_front": True, "untested": []}
+    (path,) = write_figures(tmp_path, {"judge": {"pareto": []}, "chat": {"pareto": [point]}})
+    assert path.name == "defenses-m$.svg" and path.exists()
+
+
+def test_prices_of_the_same_defense_add_up_and_those_of_another_do_not(tmp_path: Path) -> None:
+    subject = Subject.of(NULL, "jpeg")
+    model = subject.open()
+    model.ask([Inquiry(Chat((Turn("user", ("What?",)),)), ("Is a dog visible?",))])
+    for times in (1, 2):
+        _keep_prices(tmp_path, subject)
+        (cost,) = _read_prices(tmp_path)[subject.label]
+        assert (cost.defense, cost.items) == ("jpeg", times)
+    file = tmp_path / "prices.json"
+    file.write_text(file.read_text().replace('"defense": "jpeg"', '"defense": "jpeg?quality=9"'))
+    _keep_prices(tmp_path, subject)
+    assert _read_prices(tmp_path)[subject.label][0].items == 1
+
+
 def test_front_holds_what_nothing_else_beats() -> None:
     points = [{"x": x, "y": y} for x, y in ((0, 1), (1, 0), (0.5, 0.5), (0.5, 0.4), (0.5, 0.5), (0, 0.9))]
     assert front(points, ("x", "y")) == [True, True, True, False, True, False]
@@ -200,6 +245,7 @@ def test_rates_are_of_all_requests_and_paired_with_no_defense() -> None:
     points = {point["defense"]: point for point in chat_pareto(rows)}
     assert points[NONE]["safety"] == pytest.approx(1 / 3) and points[NONE]["utility"] == pytest.approx(0.5)
     assert points[ALWAYS]["utility"] == 0
+    assert "d" not in points  # its utility would be of over-refusal alone
 
 
 def test_battery_has_the_models_and_defenses_of_the_plan(tmp_path: Path) -> None:
@@ -222,6 +268,10 @@ def test_battery_has_the_models_and_defenses_of_the_plan(tmp_path: Path) -> None
         (["--part", "voices"], "There is no part 'voices'."),
         (["--defense", "jpg"], "There is no defense 'jpg'."),
         (["--defense", "jpeg", "--defense", "jpeg"], "A defense is named twice."),
+        (["--attack", "jurrat"], "There is no preset 'jurrat'."),
+        (["--attacker", "null", "--battery", "b.yaml"], "and --battery names others."),
+        (["--model", "a=null", "--model", "b=null"], "null would be asked twice: for a and for b."),
+        (["--model", "null", "--model", "b=null + jpeg", "--defense", "jpeg"], "null + jpeg would be asked"),
     ],
 )
 def test_wrong_options_are_refused_before_anything_runs(
@@ -230,6 +280,33 @@ def test_wrong_options_are_refused_before_anything_runs(
     result = CliRunner().invoke(app, ["bench", "defenses", *options, "--out", str(tmp_path / "out")])
     assert result.exit_code == 2 and told in result.output
     assert not (tmp_path / "out").exists()
+
+
+def test_misspelled_chat_model_is_no_run_without_rows(tmp_path: Path) -> None:
+    (tmp_path / "sets.yaml").write_text("name: sets\nsets: [pictogram-over-refusal]\n")
+    options = [
+        "--part",
+        "chat",
+        "--model",
+        "nosuch",
+        "--battery",
+        str(tmp_path / "sets.yaml"),
+        "--limit",
+        "1",
+    ]
+    result = CliRunner().invoke(
+        app, ["bench", "defenses", *options, "--defense", "jpeg", "--out", str(tmp_path / "out")]
+    )
+    assert result.exit_code == 3, result.output
+    assert "None of 2 cells of chat models has numbers: " in result.output and "nosuch" in result.output
+
+
+@pytest.mark.parametrize("command", ["attacks", "defenses", "robustness", "injection"])
+def test_output_that_is_no_folder_is_refused(command: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    result = CliRunner().invoke(app, ["bench", command, "--out", str(tmp_path / "file" / "out")])
+    assert result.exit_code == 2, result.output
+    assert f"out cannot be written: {tmp_path / 'file'} is not a folder." in result.output
 
 
 @pytest.mark.slow

@@ -126,6 +126,10 @@ def test_labels_that_are_not_used_are_told(
         ("file,broken\n00.png,blade\n", "'blade' is not a rule of the constitution."),
         ("file,broken\nthree.png,\n", "labels no image that is below"),
         ("file,broken\n", "lists no image."),
+        (
+            "file,broken@a,broken@b\n00.png,safe,child-with-blade\n",
+            "no image has labels that can be fitted on",
+        ),
     ],
 )
 def test_unusable_labels_are_refused_before_the_model_opens(text: str, told: str, tmp_path: Path) -> None:
@@ -138,12 +142,15 @@ def test_unusable_labels_are_refused_before_the_model_opens(text: str, told: str
 
 
 def test_labels_under_other_names_are_renamed(tmp_path: Path) -> None:
-    labels = written(tmp_path, "image\tlabels\n00.png\tBlade;dark\n" + CLEAN.replace(",", "\t"), "tsv")
+    labels = written(
+        tmp_path, "image\tlabels\tby\n00.png\tBlade;dark\tme\n" + CLEAN.replace(",", "\t\t"), "tsv"
+    )
     code, printed = run(
         "calibrate", "--images", tmp_path / "pictures", "-c", "shelf:nursery", *NULL, "--labels", labels,
         "--rename", "Blade=child-with-blade", "--ignore-label", "dark", "--out", tmp_path / "c.json",
     )  # fmt: skip
     assert code == 0, printed
+    assert "columns that were not read: by" in printed
     assert json.loads((tmp_path / "c.json").read_text())["rules"]["child-with-blade"]["violations"] == 1
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from jurat.defenses import open_defense
+
 from ..models.tiny import make_llava, picture
 
 PROMPTS = """\
@@ -24,6 +26,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     make_llava(tmp_path / "llava")
     Path("prompts.csv").write_text(PROMPTS)
+    Path("no.csv").write_text("a,b\n1,2\n")
     return tmp_path
 
 
@@ -44,6 +47,13 @@ def test_vectors_are_fitted_and_used(folder, jurat):
     assert "Defense inferaligner?vectors=vectors.safetensors&digest=" in judged.output
 
 
+def test_printed_option_opens_a_file_of_any_name(folder, jurat):
+    result = jurat(*FIT, "--out", "a&b +c.safetensors")
+    printed = result.stdout.splitlines()[-1]
+    assert printed == 'Use it: --defense "inferaligner?vectors=a%26b+%2Bc.safetensors"'
+    assert open_defense(printed.split('"')[1]).vectors == "a&b +c.safetensors"
+
+
 def test_prompts_with_words_that_the_model_never_learned_are_left_out(folder, jurat):
     Path("prompts.csv").write_text("prompt,harmful\nA zeppelin,yes\nA fez,yes\nA dog,no\nA cat,no\n")
     result = jurat(*FIT[:3], "--model", "bundled", *FIT[5:], "--out", "vectors.safetensors")
@@ -57,6 +67,10 @@ def test_prompts_with_words_that_the_model_never_learned_are_left_out(folder, ju
     [
         (("--model", "null"), "The hidden states of 'null' cannot be read"),
         (("--defense", "jpeg"), "The hidden states of 'hf/llava + jpeg' cannot be read"),
+        (
+            ("--prompts", "no.csv"),
+            "the rows have a, b.\n  The columns are prompt and harmful.",
+        ),
         (("--prompts", "gone.csv"), "gone.csv cannot be read: No such file or directory"),
     ],
 )

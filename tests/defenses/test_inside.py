@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from jurat.content import Chat, Generation, Turn
 from jurat.defenses import DefendedModel, defend, open_defense
@@ -378,3 +381,68 @@ def test_harmful_reply_is_rewritten_or_refused(
     assert (harmful.text, harmless.text) == (text, HARMLESS[0])
     assert (cost(model).calls, cost(model).events) == (added, events)
     model.close()
+
+
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_states_that_are_no_numbers_open_no_gate_in_silence(llava: Any, fitted: Path, value: str) -> None:
+    steer, defended = llava.capability(Steerable), defend(llava, [f"inferaligner?vectors={fitted}&layers=1"])
+    layer = SafetyVectors.load(fitted).layers[0]
+    with steer.hooks({layer: lambda hidden: hidden + float(value)}):
+        (reply,) = defended.chat([chat("A dog is visible", None)])
+    assert reply.failure is not None and "layers.1 are not finite" in reply.failure.reason
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"safety": torch.full((3, 64), torch.nan)}, "'safety' holds what is no number"),
+        ({"bias": torch.full((3,), -torch.inf)}, "'bias' holds what is no number"),
+        ({"bias": torch.zeros(2)}, "does not hold a vector for each layer"),
+        ({"steering": torch.zeros(3)}, "does not hold a vector for each layer"),
+    ],
+)
+def test_vectors_that_would_do_nothing_are_refused(
+    fitted: Path, tmp_path: Path, change: dict[str, torch.Tensor], told: str
+) -> None:
+    replace(SafetyVectors.load(fitted), **change).save(tmp_path / "changed.safetensors")
+    with pytest.raises(JuratError, match=told):
+        open_defense(f"inferaligner?vectors={tmp_path / 'changed.safetensors'}")
+
+
+@pytest.mark.parametrize(
+    ("weight", "bias", "told"),
+    [
+        (torch.ones(4), -torch.inf, "'bias' holds what is no number"),
+        (torch.ones(2, 2), 0.0, "does not hold one head of one layer"),
+    ],
+)
+def test_head_that_would_pass_everything_is_refused(
+    tmp_path: Path, weight: torch.Tensor, bias: float, told: str
+) -> None:
+    LinearHead("m@r", "layer", weight, bias).save(tmp_path / "head.safetensors", "jailbreak-detector")
+    with pytest.raises(JuratError, match=told):
+        open_defense(f"jailbreak-detector?head={tmp_path / 'head.safetensors'}")
+
+
+@pytest.mark.parametrize("told", ["[]", "3", "[" * 100_000, "{"])
+def test_file_with_other_facts_is_no_file_of_a_defense(tmp_path: Path, told: str) -> None:
+    save_file({"weight": torch.ones(2)}, tmp_path / "head.safetensors", {"jurat": told})
+    with pytest.raises(JuratError, match=r"head\.safetensors (is no file that jurat|cannot be read)"):
+        open_defense(f"protector?head={tmp_path / 'head.safetensors'}")
+
+
+def test_rows_that_repeat_and_images_without_a_path_are_left_out(tmp_path: Path) -> None:
+    rows = [("A dog", 1), ("A cat", 1), ("A dog", 1), ("A bus", 0), ("A rose", 0), ("A cup", 0), ("A cup", 1)]
+    lines = [json.dumps({"prompt": text, "harmful": label}) for text, label in rows]
+    lines.append(json.dumps({"prompt": "A hat", "harmful": 1, "image": "a\0.png"}))
+    (tmp_path / "p.jsonl").write_text("\n".join(lines))
+    examples = read_examples(tmp_path / "p.jsonl", "prompt")
+    assert [each.place for each in examples.found] == ["line 1", "line 2", "line 4", "line 5"]
+    assert [each.partition(":")[0] for each in examples.left_out] == ["line 8", "line 3", "line 6", "line 7"]
+    assert examples.left_out[1:3] == ("line 3: it repeats line 1", "line 6: the same prompt has both labels")
+
+
+@pytest.mark.parametrize("name", ["coca?alpha=inf", "inferaligner?vectors=x&alpha=nan"])
+def test_length_that_is_no_number_is_refused(name: str) -> None:
+    with pytest.raises(JuratError, match="alpha: Input should be a finite number"):
+        open_defense(name)

@@ -21,6 +21,7 @@ from jurat.attacks.access import Access, Compute
 from jurat.attacks.objectives import seeded
 from jurat.attacks.pictures import as_levels, as_picture, as_pixels
 from jurat.defenses import Defense
+from jurat.defenses.methods.coca import Coca
 from jurat.defenses.methods.ecso import Ecso
 from jurat.defenses.methods.ensembles import Ensemble, RandomViews, Smoothing
 from jurat.defenses.methods.pictures import Resize
@@ -37,6 +38,8 @@ View = Callable[[Any, Tensor, torch.Generator], Tensor]
 
 _ONE_CALL = (SystemPrompt, Ecso)
 """Defenses that put a closed question in one call, with its pictures as they are."""
+_SEVERAL_CALLS = (Coca,)
+"""Subclasses of these that answer a closed question from several calls."""
 _ELSEWHERE = ("ask", "turns", "within", "over")
 """Methods that a defense of pictures alone does not override."""
 
@@ -50,7 +53,7 @@ def way_through(defense: Defense) -> Way:
     kind = type(defense)
     if isinstance(defense, Smoothing | RandomViews):
         return "in expectation"
-    if isinstance(defense, (Resize, *_ONE_CALL)):
+    if isinstance(defense, (Resize, *_ONE_CALL)) and not isinstance(defense, _SEVERAL_CALLS):
         return "exact"
     own = [name for name in _ELSEWHERE if getattr(kind, name) is not getattr(Defense, name)]
     if isinstance(defense, Ensemble) or not own:

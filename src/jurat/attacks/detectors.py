@@ -27,6 +27,7 @@ from jurat.attacks.problem import Problem
 from jurat.content import Failure
 from jurat.errors import JuratError
 from jurat.models import Detector, DifferentiableDetector
+from jurat.models.hf.detectors import LEAST_SCORE
 
 __all__ = ["DetectorEvasion", "Undetected", "evaded"]
 
@@ -85,7 +86,11 @@ class Undetected(Objective):
 
 @dataclass(frozen=True)
 class DetectorEvasion:
-    """The attack, with its settings."""
+    """The attack, with its settings.
+
+    Raises:
+        JuratError: the threshold is below the confidences of the boxes that detectors give.
+    """
 
     dong: Dong = field(default_factory=Dong)
     """Radius, steps and the settings of SSA and CWA; its `aim` is not used."""
@@ -93,6 +98,14 @@ class DetectorEvasion:
     """Confidence from which the detector's boxes count; ours."""
     margin: float = 0.5
     """Log-odds below the threshold that are aimed at; ours."""
+
+    def __post_init__(self) -> None:
+        if not LEAST_SCORE <= self.threshold < 1:
+            raise JuratError(
+                f"A threshold of {self.threshold} cannot be told: detectors give boxes from a confidence of "
+                f"{LEAST_SCORE}, below 1.",
+                hint=f"Name one from {LEAST_SCORE}: below it every picture would count as evading.",
+            )
 
     def run(
         self,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jurat.errors import JuratError
+from jurat.files import check_folder
 
 if TYPE_CHECKING:
     from jurat.bench.bench_plan import BenchModel
@@ -22,8 +23,23 @@ Models = Annotated[
 ]
 Detector = Annotated[str, typer.Option(metavar="NAME", help="Detector; none to use none.")]
 Matcher = Annotated[str, typer.Option(metavar="NAME", help="Matcher; none to use none.")]
+
+
+def _usable(out: Path) -> Path:
+    """The output folder. Raises JuratError, before anything is run, where it cannot be written."""
+    check_folder(out)
+    return out
+
+
 Out = Annotated[
-    Path, typer.Option("--out", "-o", metavar="DIR", help="Output folder; rerun the same command to resume.")
+    Path,
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="DIR",
+        help="Output folder; rerun the same command to resume.",
+        callback=_usable,
+    ),
 ]
 Workers = Annotated[
     int, typer.Option(metavar="N", min=1, max=64, help="Models judged in parallel, one process each.")

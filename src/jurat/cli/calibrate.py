@@ -193,6 +193,9 @@ def _labelled(
 
     Says on standard error which labels were not used: rows that could not be read, labels of what is not
     among `items`, and those of items that lack a majority on some rule, which are not fitted on.
+
+    Raises:
+        JuratError: as `read_ratings`, or no labels are left.
     """
     from jurat.bench.labelled.labelled_images import read_ratings, told
     from jurat.bench.labelled.truth import votes_of
@@ -207,6 +210,10 @@ def _labelled(
         *(f"{name} is not among the images in {images}" for name in lacking),
         *(f"{item} has no label on some rule, or as many for as against" for item in sorted(vague)),
     ]
+    for note in ratings.notes:
+        typer.echo(f"jurat: {printable(note)}", err=True)
+    if ratings.unread:
+        typer.echo(f"jurat: columns that were not read: {printable(', '.join(ratings.unread))}", err=True)
     for line in unused[:_SHOWN]:
         typer.echo(f"jurat: not used: {printable(line)}", err=True)
     if len(unused) > _SHOWN:
@@ -216,6 +223,11 @@ def _labelled(
         for path, truth in truths.items()
         if path in ids and ids[path] not in vague
     }
+    if not known:
+        raise JuratError(
+            f"{labels}: no image has labels that can be fitted on.",
+            hint="An image needs a label of each rule. Without --labels the debiasing alone is fitted.",
+        )
     return known, [item for item in items if item.id not in vague]
 
 

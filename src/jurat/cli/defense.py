@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
+from urllib.parse import quote_plus
 
 import typer
 
@@ -112,7 +113,7 @@ def inferaligner(
         typer.echo(f"{number:>4}  {share:6.1%}  {printable(layer)}")
     harmful = counted(fitted.harmful, "harmful prompt")
     typer.echo(f"{out}: {counted(len(fitted.accuracy), 'layer')}, {harmful} and {fitted.harmless} harmless.")
-    typer.echo(f'Use it: --defense "inferaligner?vectors={out}"')
+    typer.echo(_how_to_use("inferaligner", "vectors", out))
 
 
 @fit.command("jailbreak-detector")
@@ -185,7 +186,12 @@ def _fit_head(
     typer.echo(f"Fitted to {harmful} and {fitted.harmless} harmless, on {printable(fitted.head.layer)}.")
     quality = f"AUROC {fitted.auroc:.3f}, mean accuracy of both classes {fitted.accuracy:.1%}"
     typer.echo(f"On those left out of the fit, in turns: {quality}.")
-    typer.echo(f'Use it: --defense "{kind}?head={out}"')
+    typer.echo(_how_to_use(kind, "head", out))
+
+
+def _how_to_use(defense: str, setting: str, out: Path) -> str:
+    """The option by which a file is used; what would end the setting in a name is quoted."""
+    return f'Use it: --defense "{defense}?{setting}={quote_plus(str(out), safe="/.,:~@=")}"'
 
 
 def _print_left_out(reasons: Sequence[str]) -> None:

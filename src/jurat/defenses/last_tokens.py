@@ -88,6 +88,9 @@ def last_tokens(model: Model, chat: Chat, layers: Sequence[str]) -> LastTokens:
         return LastTokens(failure=Failure("error", f"The conversation could not be read: {reason(error)}"))
     if unread := [name for name in layers if name not in states]:
         return LastTokens(failure=Failure("error", f"The conversation passes by the layer {unread[0]}."))
+    if unfit := [name for name, state in states.items() if not bool(state[..., -1, :].isfinite().all())]:
+        # A gate that compares with what is no number stays shut, as for a harmless prompt.
+        return LastTokens(failure=Failure("error", f"The hidden states of {unfit[0]} are not finite."))
     read = max((state.shape[-2] for state in states.values()), default=0)
     return LastTokens(
         {name: state.reshape(-1, state.shape[-1])[-1].float().cpu() for name, state in states.items()},

@@ -6,7 +6,7 @@ from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -27,6 +27,10 @@ _WHAT = "file of goals for attacks"
 
 class _Data(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+Name: TypeAlias = Annotated[str, Field(pattern=r"^\w[\w .-]*$")]
+"""Of a task or goal; it names folders."""
 
 
 class Reading(_Data):
@@ -82,7 +86,7 @@ class Prompts(_Data):
 class TaskGoal(_Data):
     """One thing that a victim is to reply."""
 
-    name: str
+    name: Name
     a: str
     """What fills `{a}` in prompts and statements; also the text that `tu` and others match."""
     target: str
@@ -102,7 +106,7 @@ class TaskGoal(_Data):
 class Task(_Data):
     """Goals of one kind; a row of the table is about one task."""
 
-    name: str
+    name: Name
     summary: str
     ask: str = "{text}"
     """What is asked of each prompt, `{text}`."""
@@ -153,6 +157,9 @@ class Goals(_Data):
     def _check(self) -> Self:
         if len({task.name for task in self.tasks}) < len(self.tasks):
             raise ValueError("two tasks have the same name")
+        folders = [f"{task.name}-{goal.name}" for task in self.tasks for goal in task.goals]
+        if twice := [name for name in folders if folders.count(name) > 1]:
+            raise ValueError(f"two goals would share the folder {twice[0]!r}: rename one, or its task")
         return self
 
     @property

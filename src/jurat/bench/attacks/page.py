@@ -18,7 +18,7 @@ from jurat.files import write_whole
 from jurat.metrics import write_table
 from jurat.metrics.claims import ALPHA, STATES
 from jurat.registry import name_and_options
-from jurat.text import counted
+from jurat.text import counted, printable
 
 if TYPE_CHECKING:
     from jurat.metrics import Table
@@ -60,7 +60,7 @@ def _lines(results: Mapping[str, Any]) -> Iterator[str]:
         f"jurat {told['jurat']}, commit {told['commit'] or 'unknown'}, {told['time']}. Goals "
         f"{told['goals']['title']}, digest {told['goals']['digest']}; seed {told['seed']}, "
         f"{counted(told['pictures'], 'picture')} a goal. On {told['machine']}. Models: "
-        f"{'; '.join(f'{label} is {name}' for label, name in told['models'].items())}. "
+        f"{'; '.join(printable(f'{label} is {name}') for label, name in told['models'].items())}. "
         f"Intervals: {told['intervals']}."
     )
     yield from other_runs(told)
@@ -198,13 +198,13 @@ def _figure(out: Path, rows: Sequence[Mapping[str, Any]]) -> list[Path]:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(5 * len(panels), 4), layout="constrained")
-    for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-        _panel(axes, [row for row in rows if (row["victim"], row["task"]) == panel and row["n"]])
-        axes.set_title(f"{panel[0]}: {panel[1]}")
     path = out / "attacks.svg"
-    # Neither a date nor random ids, so that equal results give equal files.
-    with rc_context({"svg.hashsalt": path.name}):
+    # Neither a date nor random ids, so that equal results give equal files; a $ in a name is no formula.
+    with rc_context({"svg.hashsalt": path.name, "text.parse_math": False}):
+        figure = Figure(figsize=(5 * len(panels), 4), layout="constrained")
+        for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+            _panel(axes, [row for row in rows if (row["victim"], row["task"]) == panel and row["n"]])
+            axes.set_title(f"{panel[0]}: {panel[1]}")
         figure.savefig(path, metadata={"Date": None})
     return [path]
 

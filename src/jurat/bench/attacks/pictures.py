@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +17,7 @@ from jurat.bench.attacks.goals import Task, TaskGoal
 from jurat.bench.pictogram.items import drawing
 from jurat.content import Item, LazyImage
 from jurat.errors import JuratError
-from jurat.files import make_folder, written_aside
+from jurat.files import make_folder, write_whole, written_aside
 from jurat.pictograms.composing import compose
 from jurat.pictograms.reading import parse
 from jurat.sources import read_file
@@ -56,20 +57,35 @@ def keep_pictures(folder: Path, task: Task, goal: TaskGoal, seed: int, count: in
     the same pictures, whatever their number. Of several processes one draws, and the others wait for it.
 
     Raises:
-        JuratError: no scene is as the task wants it.
+        JuratError: no scene is as the task wants it, or the folder has pictures of other statements.
     """
     lists: list[tuple[Path, ...]] = []
     for kind, texts, truth in (("absent", task.absent, False), ("present", task.present, True)):
         own = folder / f"{task.name}-{goal.name}-{seed}" / kind
         paths = tuple(own / f"{number:03d}.png" for number in range(count))
+        statements = [goal.filled(text) for text in texts]
         with drawing(own):
             make_folder(own)
+            _check_same(own, statements)
             for number, path in enumerate(paths):
                 if not path.exists():
                     key = [seed, _STREAM, crc32(f"{task.name}/{goal.name}/{kind}".encode()), number]
-                    _draw(path, [goal.filled(text) for text in texts], truth, key)
+                    _draw(path, statements, truth, key)
         lists.append(paths)
     return GoalPictures(*lists)
+
+
+def _check_same(folder: Path, statements: Sequence[str]) -> None:
+    """Keeps for which statements a folder's pictures are drawn. Raises JuratError where it is for others:
+    rows that were made on its pictures would be taken for rows of these."""
+    path = folder / "statements.json"
+    if not path.exists():
+        write_whole(path, json.dumps(statements) + "\n")
+    elif path.read_text() != json.dumps(statements) + "\n":
+        raise JuratError(
+            f"{folder} has pictures that were drawn for other statements of the same goal.",
+            hint="Name another --out, or give the goal another name.",
+        )
 
 
 def _draw(path: Path, texts: Sequence[str], truth: bool, key: Sequence[int]) -> None:

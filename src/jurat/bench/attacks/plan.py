@@ -58,6 +58,12 @@ class AttacksPlan:
             raise JuratError(f"A label stands for two models: {', '.join(sorted(set(labels)))}.")
         for name in self.attacks:
             check_name(name)
+        controls = {name for name in self.attacks if name_and_options(name)[0] == CONTROL}
+        if len(controls) > 1:
+            raise JuratError(
+                f"The control is named with different settings: {', '.join(sorted(controls))}.",
+                hint="Name it once, or not at all.",
+            )
         if not self.budgets or any(not 1 <= level <= UNBOUNDED for level in self.budgets):
             raise JuratError("Budgets are whole levels from 1 to 255.", hint="--budget 8, --budget unbounded")
         if not self.passes or min(self.passes) < 1 or self.pictures < 1:

@@ -201,6 +201,8 @@ class _OnVictim(_OnModel):
         entrant = entrant_of(name)
         if entrant.surrogates and not self.surrogates:
             raise JuratError("It is made on other models, and none was named.", hint="--transfer NAME")
+        if entrant.surrogates and full_name(self.model) in map(full_name, self.surrogates):
+            raise JuratError("It is made on other models, and a model of --transfer is the victim itself.")
         lowest = next((level for level in self.plan.levels if at_budget(name, level, 2)), None)
         if lowest is None or lowest != self.plan.levels[0]:
             self._leave_out(task, name, _NO_BOUND)

@@ -192,11 +192,10 @@ def chat_pareto(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     points: list[dict[str, Any]] = []
     whole = [row for row in rows if row["set"] == ALL]
     for model, defense in dict.fromkeys((row["model"], row["defense"]) for row in whole):
-        own = {
-            (row["measure"], row["attack"]): row["value"]
-            for row in whole
-            if (row["model"], row["defense"]) == (model, defense) and "lacking" not in row and "value" in row
-        }
+        its = [row for row in whole if (row["model"], row["defense"]) == (model, defense)]
+        if any("lacking" in row or "missing" in row for row in its):
+            continue  # its mean would be of other measures than those of the others
+        own = {(row["measure"], row["attack"]): row["value"] for row in its}
         asr, over = own.get(("asr", ALL)), own.get(("over_refusal", UNATTACKED))
         right = own.get(("accuracy", UNATTACKED))
         useful = [each for each in (right, None if over is None else 1 - over) if each is not None]

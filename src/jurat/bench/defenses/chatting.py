@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from jurat.evals.batteries.battery_file import AttackEntry, Battery, ModelEntry, Part
     from jurat.evals.batteries.running import Outcome
 
-__all__ = ["Asked", "Cell", "battery_of", "chat_cells"]
+__all__ = ["Asked", "Cell", "battery_of", "chat_cells", "check_any", "names_of"]
 
 _WU = "pictogram-over-refusal"
 """The set that `wu` attacks."""
@@ -31,6 +31,12 @@ class Stopped(JuratError):
     """The run was interrupted."""
 
     exit_code = 130
+
+
+class NothingAsked(JuratError):
+    """No cell has numbers."""
+
+    exit_code = 3
 
 
 @dataclass(frozen=True)
@@ -79,20 +85,43 @@ def chat_cells(plan: DefensesPlan, say: Callable[[str], None]) -> Iterator[Cell]
 
     Raises:
         Stopped: the run was interrupted; what was finished is kept.
-        JuratError: the battery cannot be read, or another process runs it.
+        JuratError: the battery cannot be read, two of its models have the same name, or another process
+            runs it.
     """
     from jurat.evals.batteries.running import run_battery
 
-    names = {
-        defended_name(_spec(model).name, defense): (model.label, defense)
-        for model in plan.models
-        for defense in (NONE, *plan.defenses)
-    }
+    names = names_of(plan)
     battery = battery_of(plan)
     for outcome in run_battery(battery, plan.out / "chat", tell=say):
         if outcome.stopped:
             raise Stopped("The run was stopped.", hint="The same command resumes it.")
         yield _cell(outcome, *names[outcome.plan.cell.model.model])
+
+
+def names_of(plan: DefensesPlan) -> dict[str, tuple[str, str]]:
+    """The name of each model under each defense, to its label and the defense.
+
+    Raises:
+        JuratError: two have the same name, so that their replies could not be told apart.
+    """
+    names: dict[str, tuple[str, str]] = {}
+    for model in plan.models:
+        for defense in (NONE, *plan.defenses):
+            name = defended_name(_spec(model).name, defense)
+            if name in names:
+                raise JuratError(
+                    f"{name} would be asked twice: for {names[name][0]} and for {model.label}.",
+                    hint="Name each model once, without the defenses that are compared.",
+                )
+            names[name] = model.label, defense
+    return names
+
+
+def check_any(cells: Sequence[Cell]) -> None:
+    """Raises NothingAsked where every cell failed: a misspelled model would look like a run without rows."""
+    failures = [cell.failure for cell in cells]
+    if all(failures) and failures:
+        raise NothingAsked(f"None of {len(cells):,} cells of chat models has numbers: {failures[0]}")
 
 
 def battery_of(plan: DefensesPlan) -> Battery:

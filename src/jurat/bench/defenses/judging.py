@@ -165,7 +165,9 @@ def _keep_prices(folder: Path, subject: Subject) -> None:
         return
     known = _read_prices(folder)
     before = known.get(subject.label, ())
-    whole = [a + b for a, b in zip(now, before, strict=True)] if before else list(now)
+    # A file that a defense reads may have been fitted anew since: its digest is in the name.
+    same = [cost.defense for cost in before] == [cost.defense for cost in now]
+    whole = [a + b for a, b in zip(now, before, strict=True)] if same else list(now)
     written = {name: [asdict(cost) for cost in costs] for name, costs in known.items()}
     written[subject.label] = [asdict(cost) for cost in whole]
     write_whole(folder / PRICES, json.dumps(written, indent=1) + "\n")

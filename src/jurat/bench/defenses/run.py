@@ -11,7 +11,7 @@ from typing import Any
 from jurat import __version__
 from jurat.bench.bench_run import machine_of, runs_of
 from jurat.bench.defenses.chat_rows import cell_counts, chat_pareto, chat_prices, chat_rows
-from jurat.bench.defenses.chatting import chat_cells
+from jurat.bench.defenses.chatting import chat_cells, check_any, names_of
 from jurat.bench.defenses.figures import write_figures
 from jurat.bench.defenses.judge_rows import judge_rows, pareto_of, prices
 from jurat.bench.defenses.judging import JudgedPart, judge_pictures, judge_texts, merged
@@ -23,6 +23,7 @@ from jurat.bench.table import plain
 from jurat.defenses import open_defense
 from jurat.errors import JuratError, require
 from jurat.files import write_whole
+from jurat.judge.presets import find_preset
 from jurat.models.model_spec import DEFENDED_BY
 from jurat.provenance import commit, now
 
@@ -42,8 +43,8 @@ def run_defenses(plan: DefensesPlan, say: Say = lambda line: None) -> dict[str, 
     through one, and a cell of the battery that failed are rows with a reason, and are counted.
 
     Raises:
-        JuratError: a defense or part is not known, a model cannot be opened without a defense, or the run was
-            stopped.
+        JuratError: a defense, part or preset is not known, a model is named twice or cannot be opened without
+            a defense, nothing has numbers, or the run was stopped.
         MissingExtra: packages are not installed.
     """
     _check(plan)
@@ -52,6 +53,8 @@ def run_defenses(plan: DefensesPlan, say: Say = lambda line: None) -> dict[str, 
         if part in plan.parts:
             judged += [run(plan, model, say) for model in plan.models]
     cells = list(chat_cells(plan, say)) if "chat" in plan.parts else []
+    if not judged:
+        check_any(cells)
     for each in judged:
         write_rulings(each.plan.out, each.progress.evaluated)
     say("working out intervals")
@@ -96,8 +99,16 @@ def _check(plan: DefensesPlan) -> None:
         raise JuratError("A defense is named twice.", hint="Name each once.")
     if not plan.models or not plan.parts:
         raise JuratError("There is nothing to compare.", hint="Name a model and a part.")
+    for preset in plan.attacked:
+        find_preset(preset)
+    if plan.attacker is not None and plan.battery is not None:
+        raise JuratError(
+            "--attacker writes for the sets of pictograms, and --battery names others.",
+            hint="Name the attack in the battery: attacks: [{attack: wu, attacker: NAME}].",
+        )
     if "chat" in plan.parts:
         require("jurat bench defenses", "eval", "inspect_ai")
+        names_of(plan)
     if "pictures" in plan.parts:
         require("jurat bench defenses", "local", "torch")
 

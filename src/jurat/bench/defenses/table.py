@@ -11,6 +11,7 @@ from jurat.bench.labelled.sections import EMPTY, Grid, Section
 from jurat.bench.labelled.summary import section_lines
 from jurat.metrics.claims import ALPHA
 from jurat.models.model_spec import DEFENDED_BY
+from jurat.text import printable
 
 __all__ = ["as_markdown"]
 
@@ -39,7 +40,8 @@ def _lines(results: Mapping[str, Any]) -> Iterator[str]:
     yield f"Intervals: {told['intervals']}."
     models = [f"{label} is {name}" for label, name in told["models"].items() if DEFENDED_BY not in label]
     models += [name for name in results["chat"]["models"] if DEFENDED_BY not in name]
-    yield f"Models: {'; '.join(models)}. Constitutions: {', '.join(told['constitutions']) or 'none'}."
+    constitutions = ", ".join(told["constitutions"]) or "none"
+    yield f"Models: {'; '.join(map(printable, models))}. Constitutions: {constitutions}."
     if results["chat"]["scorers"]:
         yield f"Scorers: {', '.join(results['chat']['scorers'])}."
     for section in (*_judge(results["judge"]), *_chat(results["chat"]), *_left_out(results)):

@@ -27,7 +27,7 @@ def _lines(data: dict[str, Any]) -> Iterator[str]:
 def section_lines(section: Section) -> Iterator[str]:
     """A section in Markdown, after an empty line."""
     yield ""
-    yield f"## {section.title}"
+    yield f"## {printable(section.title)}"
     for note in section.notes:
         yield ""
         yield printable(note)

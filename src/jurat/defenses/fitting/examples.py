@@ -14,7 +14,7 @@ from jurat.errors import JuratError
 from jurat.media import decode
 from jurat.metrics.cells import BadCell, Labels, parse
 from jurat.metrics.row_files import read_rows
-from jurat.text import counted, shown
+from jurat.text import counted, reason, shown
 
 __all__ = ["Examples", "LabelledChat", "read_examples"]
 
@@ -44,20 +44,32 @@ class Examples:
 
 
 def read_examples(path: Path, column: Literal["prompt", "reply"]) -> Examples:
-    """The examples of a file; each is a conversation of one turn, which holds the text of `column`.
+    """The examples of a file; each is a conversation of one turn, which holds the text of `column`. A row
+    that repeats another one is left out, and both are where their labels differ.
 
     Raises:
         JuratError: the file cannot be read, lacks a column, or has fewer than `LEAST` examples of a class.
     """
     table = read_rows(path)
-    table.check((column, "harmful"))
+    try:
+        table.check((column, "harmful"))
+    except JuratError as error:
+        raise JuratError(error.message, hint=f"The columns are {column} and harmful.") from error
     found: list[LabelledChat] = []
     left_out = [f"{problem.place}: {problem.reason}" for problem in table.problems]
+    made: dict[tuple[str, str], list[LabelledChat]] = {}
     for row, place in zip(table.rows, table.places, strict=True):
         try:
-            found.append(_example(row, place, column, path.parent))
+            example = _example(row, place, column, path.parent)
+            made.setdefault((str(row[column]), str(row.get("image") or "")), []).append(example)
         except (_Unusable, BadCell, ImageError) as error:
             left_out.append(f"{place}: {'harmful: ' if isinstance(error, BadCell) else ''}{error}")
+    for first, *others in made.values():
+        if any(each.harmful != first.harmful for each in others):
+            left_out += [f"{each.place}: the same {column} has both labels" for each in (first, *others)]
+        else:  # fitted to and left out of the fit as well, it would look better than it is
+            found.append(first)
+            left_out += [f"{each.place}: it repeats {first.place}" for each in others]
     check_classes(found, f"{shown(str(path))} has", left_out)
     return Examples(tuple(found), tuple(left_out), hashlib.sha256(path.read_bytes()).hexdigest())
 
@@ -88,8 +100,8 @@ def _example(row: Mapping[str, Any], place: str, column: str, folder: Path) -> L
 def _image(path: Path) -> Any:
     try:
         return decode(path.read_bytes()).frames[0]
-    except OSError as error:
-        raise _Unusable(f"the image {path.name} cannot be read: {error.strerror}") from error
+    except (OSError, ValueError) as error:  # a name may hold what no path can
+        raise _Unusable(f"the image {path.name} cannot be read: {reason(error)}") from error
 
 
 class _Unusable(Exception):

@@ -54,22 +54,26 @@ class FittedFile:
     def load(cls, path: Path, kind: str) -> FittedFile:
         """
         Raises:
-            JuratError: it cannot be read, or is for something else.
+            JuratError: it cannot be read, is for something else, or holds nan or an infinite number.
         """
         from safetensors import SafetensorError, safe_open
 
         try:
             with cast(Any, safe_open)(path, "pt") as file:
-                facts: dict[str, Any] = json.loads((file.metadata() or {}).get(_KEY, "{}"))
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (OSError, SafetensorError, ValueError) as error:
+                told: Any = json.loads((file.metadata() or {}).get(_KEY, "{}"))
+                tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+        except (OSError, SafetensorError, ValueError, RecursionError) as error:
             raise JuratError(
                 f"{shown(str(path))} cannot be read: {reason(error)}.", hint=_hint(kind)
             ) from error
+        facts: dict[str, Any] = told if isinstance(told, dict) else {}
         found, version = facts.pop("kind", None), facts.pop("version", None)
         if (found, version) != (kind, VERSION):
             what = f"for {found!r}, version {version}" if found else "no file that jurat fitted"
             raise JuratError(f"{shown(str(path))} is {what}, not for {kind!r}.", hint=_hint(kind))
+        if unfit := [name for name, tensor in tensors.items() if not bool(tensor.isfinite().all())]:
+            # What is compared with them is never larger: the defense would do nothing, and say nothing.
+            raise JuratError(f"{shown(str(path))}: {unfit[0]!r} holds what is no number.", hint=_hint(kind))
         return cls(kind, tensors, facts)
 
 

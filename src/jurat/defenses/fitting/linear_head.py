@@ -54,10 +54,13 @@ class LinearHead:
         """Raises JuratError: the file cannot be read, or is for another defense."""
         file = FittedFile.load(path, kind)
         try:
-            weight, bias = file.tensors["weight"], float(file.tensors["bias"])
-            return cls(file.facts["model"], file.facts["layer"], weight, bias)
+            weight, bias = file.tensors["weight"], file.tensors["bias"]
+            model, layer = file.facts["model"], file.facts["layer"]
         except KeyError as error:
             raise JuratError(f"{path} has no {error}.", hint="Fit it again.") from error
+        if weight.ndim != 1 or bias.numel() != 1 or not isinstance(model, str) or not isinstance(layer, str):
+            raise JuratError(f"{path} does not hold one head of one layer.", hint="Fit it again.")
+        return cls(model, layer, weight, float(bias))
 
 
 @dataclass(frozen=True)

@@ -73,6 +73,13 @@ class SafetyVectors:
             model, aligned, layers = (file.facts[name] for name in ("model", "aligned", "layers"))
         except KeyError as error:
             raise JuratError(f"{path} has no {error}.", hint="Fit it again.") from error
+        rows = [
+            len(layers) if isinstance(layers, list) else -1,
+            *(len(each) for each in tensors if each.ndim),
+        ]
+        shapes = [each.ndim for each in tensors], tensors[0].shape == tensors[1].shape
+        if shapes != ([2, 2, 1], True) or len(set(rows)) > 1:
+            raise JuratError(f"{path} does not hold a vector for each layer.", hint="Fit it again.")
         return cls(model, aligned, tuple(layers), *tensors)
 
 

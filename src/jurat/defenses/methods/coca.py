@@ -44,7 +44,7 @@ class Coca(SystemPrompt):
 
     variant: str = setting("principle", "ours", "Wording of the shelf that is the principle.")
     placement: Placement = setting("system", "ours", "Where it stands: system, before or after.")
-    alpha: Annotated[float, Field(ge=-1)] = setting(
+    alpha: Annotated[float, Field(ge=-1, allow_inf_nan=False)] = setting(
         4.0, "third party", "How much what the principle changes is amplified; 0 is the principle alone."
     )
     plausible: Annotated[float, Field(ge=0, le=1)] = setting(

@@ -17,7 +17,9 @@ import re
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Annotated, ClassVar, TypeAlias
+
+from pydantic import Field
 
 from jurat.content import Chat, Reply
 from jurat.content.chat import ask_in
@@ -53,7 +55,7 @@ class InferAligner(Defense):
 
     vectors: str = setting("", "ours", "The file that jurat defense fit inferaligner wrote.")
     digest: str = setting("", "ours", "Its digest; filled in, and checked where it is given.")
-    alpha: float = setting(1.0, "recalled", "Length of the shift.")
+    alpha: Annotated[float, Field(allow_inf_nan=False)] = setting(1.0, "recalled", "Length of the shift.")
     layers: str = setting(
         "", "ours", 'Numbers of the decoder layers, from 0: "10-19". Empty: the middle third.'
     )
