@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,14 +54,19 @@ def evaluated(args: argparse.Namespace, stages: Sequence[Path]) -> list[Evaluate
     from jurat.bench.methods.registry import rows_for
     from training.mllm.export import export
 
+    models: list[BenchModel] = []
     for stage in stages:
-        if not (folder := args.out / "models" / stage.name).exists():
-            folder.mkdir(parents=True)
+        digest = sha256((stage / "weights.safetensors").read_bytes()).hexdigest()[:12]
+        folder = args.out / "models" / f"{stage.name}-{digest}"
+        if not (folder / "whole").exists():
+            folder.mkdir(parents=True, exist_ok=True)
             export(stage, folder)
+            (folder / "whole").touch()
+        models.append(BenchModel(stage.name, f"hf/{folder}"))
     plan = BenchPlan(
         args.out,
         rows_for(args.methods or METHODS, []),
-        [BenchModel(stage.name, f"hf/{args.out / 'models' / stage.name}") for stage in stages],
+        models,
         (args.split,),
         args.seed,
         args.per_rule,
