@@ -40,13 +40,15 @@ def by_turns(
     ways: Mapping[K, Callable[[], object]],
     runs: int,
     settle: Callable[[], object] = lambda: None,
-    clock: Callable[[], float] = time.perf_counter,
+    clock: Callable[[], float] | None = None,
 ) -> dict[K, float]:
     """Median seconds of each way: all are run once to warm up, then in turn `runs` times.
 
     In turn, so that what else the machine does falls on all of them alike. `settle` waits for work that a
-    device has been given. The clock `time.process_time` leaves out what other processes do meanwhile.
+    device has been given. The clock is `time.perf_counter`; `time.process_time` leaves out what other
+    processes do meanwhile.
     """
+    clock = clock or time.perf_counter
     taken: dict[K, list[float]] = {name: [] for name in ways}
     for turn in range(runs + 1):
         for name, work in ways.items():
