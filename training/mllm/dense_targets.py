@@ -144,8 +144,8 @@ def all_known(cover: Tensor) -> Tensor:
 
 
 def strange_images(goal: Targets) -> tuple[Tensor, Tensor]:
-    """Whether a cell of an image shows something unknown for the most part, and whether the image is told of,
-    as it is if that is so of no cell in part only: (B,) bool each."""
+    """Whether half of some cell of an image is unknown, and whether the image counts in the loss, (B,) bool
+    each. An image does not count if the largest unknown share of its cells lies above 0 and below a half."""
     most = goal.cover[..., UNKNOWN_THING:].sum(-1).amax((1, 2))
     return most >= 0.5, (most >= 0.5) | (most == 0)
 

@@ -31,7 +31,7 @@ class Passage:
     """The attacked picture, uint8 (3, H, W)."""
     clean_verdict: Verdict
     verdict: Verdict
-    """Of the attacked picture."""
+    """The filter's verdict on the attacked picture."""
     clean_replies: tuple[Reply, ...]
     """What the model behind the filter says of the clean picture, one reply a prompt; it is asked past the
     filter."""

@@ -140,13 +140,9 @@ def _provenance(plan: BenchPlan, progress: Progress) -> dict[str, Any]:
         for split in plan.splits
     }
     return {
-        "command": plan.command,
-        "commit": commit(),
-        "jurat": __version__,
-        "time": now(),
+        **made_by(plan.command),
         "bench": {"format": FORMAT, "seed": plan.seed, "per_rule": plan.per_rule},
         "splits": splits,
-        "machine": machine_of(),
         "models": progress.models,
         **progress.vision,
         **_calibration(plan),
@@ -165,7 +161,18 @@ def _calibration(plan: BenchPlan) -> dict[str, Any]:
     return {"calibration": {"digest": given.digest, "thresholds_from": given.thresholds_from}}
 
 
-def machine_of() -> str:
+def made_by(command: str) -> dict[str, str | None]:
+    """How the results of every bench say what made them: command, commit, version, time and machine."""
+    return {
+        "command": command,
+        "commit": commit(),
+        "jurat": __version__,
+        "time": now(),
+        "machine": _machine(),
+    }
+
+
+def _machine() -> str:
     """The machine, on which rounding and seconds depend."""
     facts = machine()
     libraries = (f"{name} {number}" for name, number in versions("torch", "transformers").items())

@@ -191,10 +191,8 @@ def robustness(
             show_default="1, 2, 4, 8, 16",
         ),
     ] = None,
-    steps: Annotated[int, typer.Option(metavar="N", min=1, help="Steps of an attack.")] = 40,
-    per_rule: Annotated[
-        int, typer.Option(metavar="N", min=1, max=1000, help="Pairs of scenes per rule.")
-    ] = 2,
+    steps: options.Steps = 40,
+    per_rule: options.PairsPerRule = 2,
     seed: Annotated[int, typer.Option(min=0, help="Seed of scenes, noise and attacks.")] = 0,
     detector: options.Detector = "bundled",
     matcher: options.Matcher = "bundled",

@@ -48,14 +48,12 @@ def defenses(
             show_default="8",
         ),
     ] = None,
-    steps: Annotated[int, typer.Option(metavar="N", min=1, help="Steps of an attack.")] = 40,
+    steps: options.Steps = 40,
     draws: Annotated[
         int,
         typer.Option(metavar="N", min=1, help="Views that an attack through a random defense averages over."),
     ] = 2,
-    per_rule: Annotated[
-        int, typer.Option(metavar="N", min=1, max=1000, help="Pairs of scenes per rule.")
-    ] = 2,
+    per_rule: options.PairsPerRule = 2,
     scenes: Annotated[
         int, typer.Option(metavar="N", min=2, max=10_000, help="Scenes that orders are written into.")
     ] = 14,

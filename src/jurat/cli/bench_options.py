@@ -23,6 +23,8 @@ Models = Annotated[
 ]
 Detector = Annotated[str, typer.Option(metavar="NAME", help="Detector; none to use none.")]
 Matcher = Annotated[str, typer.Option(metavar="NAME", help="Matcher; none to use none.")]
+Steps = Annotated[int, typer.Option(metavar="N", min=1, help="Steps of an attack.")]
+PairsPerRule = Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="Pairs of scenes per rule.")]
 
 
 def _usable(out: Path) -> Path:

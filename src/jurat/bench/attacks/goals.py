@@ -30,7 +30,7 @@ class _Data(BaseModel):
 
 
 Name: TypeAlias = Annotated[str, Field(pattern=r"^\w[\w .-]*$")]
-"""Of a task or goal; it names folders."""
+"""Name of a task or of a goal; folders are named after it."""
 
 
 class Reading(_Data):

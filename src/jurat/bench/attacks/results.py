@@ -11,16 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from jurat import __version__
 from jurat.bench.attacks.lineup import CONTROL, UNBOUNDED
 from jurat.bench.attacks.plan import AttacksPlan
 from jurat.bench.attacks.run import Measured, RunProgress
-from jurat.bench.bench_run import machine_of, runs_of
+from jurat.bench.bench_run import made_by, runs_of
 from jurat.bench.results import rounded
 from jurat.bench.table import plain
 from jurat.metrics import UNSURE, Comparison, Interval, Table, clustered_rate, holm, judge, rate_difference
 from jurat.metrics.claims import STATES
-from jurat.provenance import commit, now
 from jurat.registry import name_and_options
 
 __all__ = ["NEARLY_ALL", "claims_of", "comparisons_of", "results_of", "rows_of", "units_of"]
@@ -51,11 +49,7 @@ def results_of(plan: AttacksPlan, progress: RunProgress) -> tuple[dict[str, Any]
 def _provenance(plan: AttacksPlan, progress: RunProgress) -> dict[str, Any]:
     goals = plan.goals
     return {
-        "command": plan.command,
-        "commit": commit(),
-        "jurat": __version__,
-        "time": now(),
-        "machine": machine_of(),
+        **made_by(plan.command),
         "goals": {"title": goals.title, "digest": goals.digest}
         | {"tasks": {task.name: task.summary for task in goals.tasks}},
         "seed": plan.seed,

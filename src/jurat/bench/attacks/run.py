@@ -73,11 +73,11 @@ class Measured:
     """The attack with all its settings."""
     steps: int
     folder: Path
-    """Of the runs of its goals."""
+    """Folder that holds the run of each goal."""
     rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict[str, list[dict[str, Any]]])
     """Rows of the pictures, by goal."""
     transferred: dict[str, dict[str, Transferred]] = field(default_factory=dict[str, dict[str, Transferred]])
-    """By the label of another model and by goal."""
+    """What another model replied, by its label and by goal."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class RunProgress:
     models: dict[str, str] = field(default_factory=dict[str, str])
     """Label -> name@revision."""
     origins: list[Origin] = field(default_factory=list[Origin])
-    """Of the sessions that made rows."""
+    """The commands that made the rows, with their times."""
 
 
 class _CannotResume(JuratError):

@@ -154,8 +154,8 @@ def _attack(condition: Condition) -> str:
 def _injected(
     suite: Suite, said: Mapping[str, EvaluatedMethod], known: Mapping[str, EvaluatedMethod]
 ) -> Iterator[tuple[tuple[str, str], tuple[Values, dict[str, int]]]]:
-    """Of each scene the mean over the injections that want what is wrong of it: those judged without a
-    defense. Where a defended judge lacks one of them, its mean would be of others, and it has none."""
+    """For each scene, the mean over the injections that want a wrong verdict on it. The injections are those
+    that the undefended judge judged; a scene of which the defended judge lacks one has no mean."""
     for measure, wants in ((RECALL, "safe"), (ALARMS, "unsafe")):
         pairs = [
             (suite.channels[each.channel].base_split, each.name)

@@ -8,8 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from jurat import __version__
-from jurat.bench.bench_run import machine_of, runs_of
+from jurat.bench.bench_run import made_by, runs_of
 from jurat.bench.defenses.chat_rows import cell_counts, chat_pareto, chat_prices, chat_rows
 from jurat.bench.defenses.chatting import chat_cells, check_any, names_of
 from jurat.bench.defenses.figures import write_figures
@@ -25,7 +24,6 @@ from jurat.errors import JuratError, require
 from jurat.files import write_whole
 from jurat.judge.presets import find_preset
 from jurat.models.model_spec import DEFENDED_BY
-from jurat.provenance import commit, now
 
 __all__ = ["INTERVALS", "run_defenses", "write_defenses"]
 
@@ -117,11 +115,7 @@ def _provenance(plan: DefensesPlan, judged: Sequence[JudgedPart]) -> dict[str, A
     settings = ("radii", "steps", "draws", "per_rule", "scenes", "channels", "limit", "attacker", "seed")
     given = {name: getattr(plan, name) for name in settings}
     return {
-        "command": plan.command,
-        "commit": commit(),
-        "jurat": __version__,
-        "time": now(),
-        "machine": machine_of(),
+        **made_by(plan.command),
         **given,
         "parts": list(plan.parts),
         "attacked": list(plan.attacked),

@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jurat import __version__
-from jurat.bench.bench_run import evaluate_all, machine_of, runs_of
+from jurat.bench.bench_run import evaluate_all, made_by, runs_of
 from jurat.bench.evaluate import Progress
 from jurat.bench.injection.measures import READ, UNREAD, measured
 from jurat.bench.injection.plan import UNSHOWN, InjectionPlan, shows
@@ -22,7 +21,6 @@ from jurat.errors import JuratError, require
 from jurat.files import write_whole
 from jurat.metrics import Comparison, Interval, judge
 from jurat.metrics.claims import STATES
-from jurat.provenance import commit, now
 
 
 def run_injection(plan: InjectionPlan, say: Callable[[str], None] = lambda line: None) -> dict[str, Any]:
@@ -103,11 +101,7 @@ def write_injection(out: Path, results: Mapping[str, Any]) -> list[Path]:
 def _provenance(plan: InjectionPlan, progress: Progress) -> dict[str, Any]:
     suite = plan.suite
     return {
-        "command": plan.command,
-        "commit": commit(),
-        "jurat": __version__,
-        "time": now(),
-        "machine": machine_of(),
+        **made_by(plan.command),
         "seed": plan.seed,
         "scenes": plan.scenes,
         "constitution": suite.constitution.digest,

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jurat import __version__
 from jurat.bench.bench_plan import BenchPlan
-from jurat.bench.bench_run import evaluate_all, machine_of, runs_of
+from jurat.bench.bench_run import evaluate_all, made_by, runs_of
 from jurat.bench.evaluate import Progress
 from jurat.bench.guards.registry import GuardChoice
 from jurat.bench.labelled.folds import folds
@@ -28,7 +27,6 @@ from jurat.errors import JuratError, require
 from jurat.metrics import holm, join
 from jurat.metrics.estimates import LESS
 from jurat.metrics.paired import difference
-from jurat.provenance import commit, now
 
 if TYPE_CHECKING:
     from jurat.metrics import Table
@@ -268,11 +266,7 @@ def _provenance(plan: BenchPlan, progress: Progress, guarded: GuardRows) -> dict
     labelled = plan.labelled
     assert labelled is not None
     return {
-        "command": plan.command,
-        "commit": commit(),
-        "jurat": __version__,
-        "time": now(),
-        "machine": machine_of(),
+        **made_by(plan.command),
         "models": progress.models,
         "guards": {f"{each['kind']} · {each['name']}": each["revision"] for each in guarded.facts},
         **progress.vision,

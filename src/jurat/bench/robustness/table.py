@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jurat import __version__
-from jurat.bench.bench_run import machine_of, runs_of
+from jurat.bench.bench_run import made_by, runs_of
 from jurat.bench.evaluate import Progress
 from jurat.bench.results import rounded
 from jurat.bench.robustness.conditions import CLEAN, Condition
@@ -27,7 +26,6 @@ from jurat.bench.table import EvaluatedMethod, plain
 from jurat.files import write_whole
 from jurat.metrics import UNSURE, clustered_rate, holm, rate_difference
 from jurat.metrics.claims import ALPHA
-from jurat.provenance import commit, now
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,11 +42,7 @@ def results_of(
     """All that is published, as `robustness.json` holds it."""
     found = {
         "provenance": {
-            "command": plan.command,
-            "commit": commit(),
-            "jurat": __version__,
-            "time": now(),
-            "machine": machine_of(),
+            **made_by(plan.command),
             "seed": plan.seed,
             "per_rule": plan.per_rule,
             "steps": plan.steps,
