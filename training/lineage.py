@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from jurat.files import make_folder, written_aside
 from training.loop import Trained, precision
-from training.mllm.mixes import mixes, wordings
+from training.mllm.mixes import OWN, mixes, wordings
 from training.stages import Task, pools
 
 WEIGHTS, LINEAGE = "weights.safetensors", "lineage.json"
@@ -85,13 +85,13 @@ def record_of(task: Task, done: Trained) -> dict[str, Any]:
 def mix_record(name: str) -> dict[str, Any]:
     """A mix of joint training, with the full text of the wordings that it names."""
     mix = mixes()[name]
-    put = {"statements": wordings("statement"), "rules": wordings("rule")}
     spelled = {
         kind: {
             each: {"share": share, "instruction": known[each].instruction, "question": known[each].question}
             for each, share in getattr(mix, kind).items()
         }
-        for kind, known in put.items()
+        for kind in OWN
+        for known in [wordings(kind)]
     }
     return {"name": name, **asdict(mix), **spelled}
 

@@ -65,8 +65,7 @@ def the_naive_decoder_is_new_and_its_mix_is_other() -> None:
     last = made("naive")["stage naive"]
     assert "tower 0, dense 0" in last and "new_decoder True, mix naive" in last
     naive, bundled = mixes()["naive"], mixes()["bundled"]
-    put = [wordings("statement")[name] for name in naive.statements]
-    put += [wordings("rule")[name] for name in naive.rules]
+    put = [wordings(kind)[name] for kind in ("statements", "rules") for name in getattr(naive, kind)]
     assert not {STATEMENT, RULE} & {*put}
     card = (NAIVE / "README.md").read_text(encoding="utf-8")
     assert all(f"*{wording.question}*" in card for wording in put)

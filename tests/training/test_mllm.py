@@ -34,7 +34,7 @@ from training.mllm.dense_targets import (
     targets,
 )
 from training.mllm.joint import JointLesson, prefix_embeddings
-from training.mllm.mixes import mixes, wordings
+from training.mllm.mixes import OWN, mixes, wordings
 from training.mllm.packed_forward import Pack, forward
 from training.mllm.tokenizer import Words, build_tokenizer
 from training.mllm.tower import pixel_values, see
@@ -188,10 +188,8 @@ def test_every_mode_yields_questions_and_answers(pool: Pool, words: Words, mix: 
 def test_naive_mix_has_no_judge_wording_no_blanks_and_no_questions_without_an_image() -> None:
     naive = mixes()["naive"]
     assert "no image" not in naive.modes and naive.blanked == 0
-    put = [wordings("statement")[name] for name in naive.statements]
-    put += [wordings("rule")[name] for name in naive.rules]
-    assert not {STATEMENT, RULE} & {*put}
-    assert not {STATEMENT.question, RULE.question} & {wording.question for wording in put}
+    put = [wordings(kind)[name] for kind in OWN for name in getattr(naive, kind)]
+    assert not {own.question for own in OWN.values()} & {wording.question for wording in put}
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from jurat.judge.prompts import REASON, Wording
+from jurat.judge.prompts import Wording
 from jurat.pictograms.scene import SIDE
 from jurat.pictograms.statements import HELD_OUT, UNKNOWN, Facts, Statement
 from training.forbidding_rules import forbid
@@ -145,12 +145,14 @@ class Teacher:
 
     def wording(self, mode: str) -> Wording:
         """A wording for the questions of a batch."""
-        kind = "rule" if mode == "rule" else "statement"
-        name = _drawn(self.mix.rules if mode == "rule" else self.mix.statements, self.rng)
         self.counts[f"batches {mode}"] += 1
-        self.counts[f"batches of {kind} wording {name}"] += 1
-        wording = wordings(kind)[name]
+        wording = self._drawn_wording("rules" if mode == "rule" else "statements", "batches")
         return wording if mode != "free" else Wording("", wording.question)
+
+    def _drawn_wording(self, kind: str, of: str) -> Wording:
+        name = _drawn(getattr(self.mix, kind), self.rng)
+        self.counts[f"{of} of {kind} wording {name}"] += 1
+        return wordings(kind)[name]
 
     def question(self, mode: str, facts: Facts, wording: Wording) -> tuple[list[int], list[int]] | None:
         """Token ids of one question and of its answer; None where the scene offered none."""
@@ -198,7 +200,8 @@ class Teacher:
             self.counts["asked in words: Yes or No"] += 1
             return self._pair(f"{self._say(drawn.statement)} {YES_NO}", drawn.truth)
         why = reason(drawn.statement, drawn.truth, facts)
-        return self._worded("reasons", f"{wording.ask(self._say(drawn.statement))} {REASON}", why)
+        asked = self._drawn_wording("reasons", "questions").ask(wording.ask(self._say(drawn.statement)))
+        return self._worded("reasons", asked, why)
 
     def _worded(self, form: str, question: str, answer: str) -> tuple[list[int], list[int]]:
         self.counts[f"asked in words: {form}"] += 1

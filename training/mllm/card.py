@@ -16,6 +16,7 @@ from jurat.models.bundled.model import BundledModel
 from training.lineage import made_of
 from training.mllm.answers import DESCRIBE
 from training.mllm.evaluation import BARS, FIRST_SEED, FORM_BAR, View, as_rows, examine, set_exam
+from training.mllm.mixes import OWN
 from training.mllm.reply_evaluation import (
     ASKED,
     DESCRIBED,
@@ -125,10 +126,17 @@ def write_card(folder: Path, records: Sequence[Mapping[str, Any]], rows: list[di
 
 
 def uses_the_judges_wording(records: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether any stage of a lineage put statements or rules in the words of the judge."""
-    return any(
-        "judge" in record["mix"][kind] for record in _mixed(records) for kind in ("statements", "rules")
-    )
+    """Whether any stage of a lineage put statements or rules, or asked for reasons, in the words of the
+    judge."""
+    return any("judge" in wordings for record in _mixed(records) for wordings in _wordings(record))
+
+
+def _wordings(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The wordings of a stage by kind. Where a record has no `reasons`, the stage asked for them as the judge
+    does."""
+    judges = {"instruction": OWN["reasons"].instruction, "question": OWN["reasons"].question}
+    mix = {"reasons": {"judge": judges}} | record["mix"]
+    return [mix[kind] for kind in OWN]
 
 
 def _mixed(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -143,8 +151,8 @@ def ways(records: Sequence[Mapping[str, Any]]) -> list[str]:
     put = {
         (each["instruction"], each["question"]): None
         for record in _mixed(records)
-        for kind in ("statements", "rules")
-        for each in record["mix"][kind].values()
+        for wordings in _wordings(record)
+        for each in wordings.values()
     }
     closed = sum(n for what, n in shown.items() if what.startswith(("asked statement", "asked rule")))
     rules = sum(n for what, n in shown.items() if what.startswith("asked rule"))

@@ -9,8 +9,10 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from jurat.judge.prompts import RULE, STATEMENT, Wording
+from jurat.judge.prompts import REASON, RULE, STATEMENT, Wording
 
+OWN = {"statements": STATEMENT, "rules": RULE, "reasons": Wording("", f"{{text}} {REASON}")}
+"""The judge's own wordings of each kind that has several."""
 MODES = ("statement", "rule", "free", "no image")
 """Kinds of batches: statements; whole rules; answers in words; statements without an image."""
 
@@ -25,13 +27,15 @@ class Mix:
     """Name in `wordings("statement")` -> its share among statements."""
     rules: Mapping[str, float]
     """Name in `wordings("rule")` -> its share among whole rules."""
+    reasons: Mapping[str, float]
+    """Name in `wordings("reasons")` -> its share among statements that are to be answered with reasons."""
     blanked: float
     """Share of scenes with a rectangle painted over."""
     kinds: Mapping[str, float] = field(default_factory=dict[str, float])
     """Kind of statement -> factor on its weight in `questions.KINDS`; 1 for kinds not listed."""
 
     def __post_init__(self) -> None:
-        for shares in (self.modes, self.statements, self.rules):
+        for shares in (self.modes, self.statements, self.rules, self.reasons):
             if abs(sum(shares.values()) - 1) > 1e-9:
                 raise ValueError(f"mixes.toml: the shares {dict(shares)} do not sum to 1.")
         if unknown := [mode for mode in self.modes if mode not in MODES]:
@@ -49,6 +53,6 @@ def mixes() -> dict[str, Mix]:
 
 
 def wordings(kind: str) -> dict[str, Wording]:
-    """Wordings of questions about a `statement` or a `rule`, by name; `judge` is the judge's own."""
-    own = {"statement": STATEMENT, "rule": RULE}[kind]
-    return {"judge": own} | {name: Wording(**values) for name, values in _data()["wordings"][kind].items()}
+    """Wordings of a kind of `OWN`, by name; `judge` is the judge's own."""
+    given = _data()["wordings"][kind]
+    return {"judge": OWN[kind]} | {name: Wording(**values) for name, values in given.items()}
