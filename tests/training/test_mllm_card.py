@@ -91,5 +91,5 @@ def test_card_marks_every_missed_bar() -> None:
     assert sum("**missed**" in line for line in lines.values()) == len(missed)
 
 
-def test_all_weights_are_below_40_mb() -> None:
-    assert sum(path.stat().st_size for path in WEIGHTS.parent.rglob("*.safetensors")) < 40e6
+def test_all_weights_are_below_60_mb() -> None:
+    assert sum(path.stat().st_size for path in WEIGHTS.parent.rglob("*.safetensors")) < 60e6

@@ -25,6 +25,7 @@ from training.mllm.reply_evaluation import (
     examine_descriptions,
     examine_reasons,
 )
+from training.mllm.strangers import card_section
 from training.mllm.tokenizer import Words, build_tokenizer
 
 _VIEWS: tuple[View, ...] = ("as trained", "other wordings", "other pictures")
@@ -115,8 +116,7 @@ def write_card(folder: Path, records: Sequence[Mapping[str, Any]], rows: list[di
         f"Asked *{DESCRIBE}*, it names exactly what is there, no more and no less, in",
         f"{_cell(described, None)}% of {described['n']} scenes.\n",
         "## What is not a scene\n",
-        "`perf/strangers.py` draws pictures that are no scenes, or hold what this world does not, and counts",
-        "what the judge says of them; `training/measurements/` holds its tables.\n",
+        *card_section(BundledModel(folder, device="cpu").revision),
         "## Limits\n",
         "It knows the objects, groups and statements of `docs/pictograms.md` and no others; of numbers, one",
         "to five. Of the forms of these statements it is asked those in `statements.json`, which it reads",
