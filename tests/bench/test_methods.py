@@ -23,14 +23,14 @@ from jurat.content import Reply, Usage
 from jurat.errors import JuratError
 from jurat.judge.presets import PARTS
 from jurat.metrics import UNSURE, accuracy
-from jurat.models import Answer, Vocabulary, YesNo, open_model
+from jurat.models import Answer, Vocabulary, YesNo
 from jurat.models.vision import Box
 from jurat.pictograms.objects import NUMBER, OBJECTS, WORDS
 
 
 @pytest.fixture(scope="module")
 def bundled():
-    return open_model("bundled", device="cpu")
+    return BenchModel("bundled", "bundled").open()
 
 
 class SeeingDetector:

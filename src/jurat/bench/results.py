@@ -123,7 +123,7 @@ def _head(results: dict[str, Any]) -> Iterator[str]:
     yield ""
     yield f"`{told['command']}`"
     yield ""
-    drawn = f"; seed {bench['seed']}, {bench['per_rule']} pairs a rule" if bench else ""
+    drawn = "; format {format}, seed {seed}, {per_rule} pairs a rule".format_map(bench) if bench else ""
     yield f"jurat {told['jurat']}, commit {told['commit'] or 'unknown'}, {told['time']}{drawn}."
     yield from other_runs(told)
     if calibration := told.get("calibration"):

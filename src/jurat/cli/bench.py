@@ -75,7 +75,7 @@ def pictograms(
     *,
     opening: ModelOptions,
 ) -> None:
-    """Run Pictogram Bench: violating scenes and near misses for fourteen rules, and further splits.
+    """Run Pictogram Bench: violating scenes and near misses for seventeen rules, and further splits.
 
     Writes results.json, results.md and figures into --out, beside the scenes and all predictions. The same
     command resumes a run that was stopped.
