@@ -17,7 +17,14 @@ from jurat.bench.pictogram import (
     keep_split,
     rule_type,
 )
-from jurat.bench.pictogram.definition import LEVELS, OCCLUSION, PARTNERS, UNMET_TYPES
+from jurat.bench.pictogram.definition import (
+    LEVELS,
+    OCCLUSION,
+    OPEN_SPLITS,
+    PARTNERS,
+    UNMET_TYPES,
+    splits_named,
+)
 from jurat.bench.pictogram.pairs import draw_pair, fair
 from jurat.bench.pictogram.placing import SceneRequest
 from jurat.constitution import check_constitution
@@ -222,6 +229,11 @@ def test_seed_determines_the_scenes():
     first, again, other = (list(islice(draw_split("dev", seed, 1), 2)) for seed in (5, 5, 6))
     assert [item.layout for item in first] == [item.layout for item in again]
     assert [item.layout for item in first] != [item.layout for item in other]
+
+
+def test_all_names_every_split_but_dev_and_vault():
+    assert set(splits_named(["all"])) == set(SPLITS) - {"dev", "vault"}
+    assert splits_named(["test", "all", "vault"]) == ("test", *OPEN_SPLITS[1:], "vault")
 
 
 def test_pairs_cycle_through_the_levels():

@@ -8,6 +8,7 @@ rules; `unmet` has rules of its own.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 from PIL.Image import Resampling
 
 from jurat.constitution import Constitution, load_constitution
+from jurat.errors import JuratError
 from jurat.pictograms.atlas import SpriteSet
 from jurat.pictograms.objects import HABITS, NUMBER
 from jurat.pictograms.pieces import Rendering
@@ -112,10 +114,13 @@ SPLITS: dict[str, Split] = {
         Split("unmet", "unmet", 8, _TEST, "pairs of objects that never met in training"),
     )
 }
-OPEN_SPLITS = ("test", "habits", "flip", "rare", "borderline")
-"""Default splits of `jurat bench pictograms`: neither dev nor the vault, nor what training never showed."""
+ALL = "all"
+OPEN_SPLITS = ("test", "habits", "flip", "rare", "borderline", "redrawn", "unmet")
+"""Default splits of `jurat bench pictograms`: all but dev and the vault."""
 CLAIMED_SPLITS = ("test", "habits", "flip", "vault")
-"""What the claims of `docs/method.md` are about."""
+"""What the claims of `docs/method.md` about one model are about."""
+PAIRED_SPLITS = (*CLAIMED_SPLITS, "redrawn", "unmet")
+"""What its claims about all models are about: every split of violating scenes and near misses but dev."""
 ABLATED_SPLITS = ("dev", "test", "habits")
 """Where a run of everything also leaves out parts, one at a time: with the world's habits, and against."""
 
@@ -130,6 +135,19 @@ for _name, _others in HABITS.items():
         _a, _b = NUMBER[_name], NUMBER[_other]
         PARTNERS[_a] = PARTNERS.get(_a, frozenset()) | {_b}
         PARTNERS[_b] = PARTNERS.get(_b, frozenset()) | {_a}
+
+
+def splits_named(names: Iterable[str]) -> tuple[str, ...]:
+    """The splits of these names, each once; "all" stands for `OPEN_SPLITS`.
+
+    Raises:
+        JuratError: there is no such split.
+    """
+    splits = tuple(dict.fromkeys(s for name in names for s in (OPEN_SPLITS if name == ALL else (name,))))
+    for split in splits:
+        if split not in SPLITS:
+            raise JuratError(f"There is no split {split!r}.", hint=f"There are {', '.join((ALL, *SPLITS))}.")
+    return splits
 
 
 @cache
