@@ -232,6 +232,14 @@ def _tables(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
                 [title_of(row), *(_three(row["precision_at"][point]) for point in points)] for row in told
             )
             yield from _table(headings, cells)
+        if told := [row for row in members if "let_through" in row]:
+            headings = ["method", "not refused as out of domain", "right of these", "wrong of these"]
+            cells = (
+                [title_of(row), f"{row['let_through']:,} of {row['n']:,}",
+                 *(_cell(row, f"{name}_of_these") for name in ("right", "wrong"))]
+                for row in told
+            )  # fmt: skip
+            yield from _table(headings, cells)
 
 
 def _paired(entries: Sequence[dict[str, Any]]) -> Iterator[str]:
