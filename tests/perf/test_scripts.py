@@ -293,6 +293,18 @@ def test_judge_candidates_logs_every_configuration(written, tmp_path: Path) -> N
 
 
 @pytest.mark.slow
+def test_levels_has_a_row_for_each_level(written) -> None:
+    argv = ("--model", "bundled", "--per-rule", "1", "--sides", "16-20")
+    _, origin, rows, told = written("levels", *argv)
+    assert [row["level"] for row in rows] == ["plain", "crowded", "hard", "tiny", "16-20"]
+    assert origin["models"]["bundled"].startswith("bundled@")
+    for row in rows:
+        right, low, high = row["all"]
+        assert low <= right <= high and row["visible n"] + row["others n"] == row["all n"] <= row["asked"]
+    assert rows[0]["all"][0] > 0.8 and "right, of anything else" in told
+
+
+@pytest.mark.slow
 def test_attacks_compares_a_step_with_a_bare_pass(written) -> None:
     _, origin, rows, told = written("attacks", "--pictures", "2", "--runs", "1", "--threads", "1")
     assert rows[0]["what"] == "forward and backward alone" and rows[0]["ratio"] == 1
