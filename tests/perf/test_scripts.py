@@ -290,6 +290,23 @@ def test_judge_candidates_logs_every_configuration(written, tmp_path: Path) -> N
         *(c.name for c in CANDIDATES),
     ]
     assert f"{len(CANDIDATES)} configurations tried" in told
+    assert "Ahead of clause-product in AURC and in forced F1 with each of 1 models: " in told
+    assert all((row["forced_f1 more"] is None) == (row["method"] == "clause-product") for row in rows)
+    assert all(row["aurc holm"] >= row["aurc p"] for row in rows[3:] if row["aurc p"] is not None)
+
+
+def test_winners_are_ahead_in_both_metrics_with_every_model() -> None:
+    names = {"clause-product": None, "jurat": True, "wins": True, "once": True, "half": True}
+    rows = [
+        {"model": model, "method": name}
+        | ({} if ahead is None else {"forced_f1 ahead": ahead, "aurc ahead": ahead})
+        for model in ("bundled", "naive")
+        for name, ahead in names.items()
+    ]
+    rows[3]["aurc ahead"] = rows[9]["forced_f1 ahead"] = False
+    said = script("judge_candidates").winners(rows)
+    assert said == "Ahead of clause-product in AURC and in forced F1 with each of 2 models: wins."
+    assert script("judge_candidates").winners(rows[:2]).endswith(": none.")
 
 
 @pytest.mark.slow
