@@ -27,7 +27,8 @@ class BenchModel:
     label: str
     """Its name in the results; "naive#2" is a further training seed of "naive"."""
     spec: str | ModelSpec
-    """As `open_model` takes it, or a folder with weights of the bundled model's kind."""
+    """As `open_model` takes it, or a folder with weights of the bundled model's kind. Where no gate lies in
+    it, no image is refused as out of the domain, and the model's revision ends in "-ungated"."""
 
     @classmethod
     def parse(cls, text: str, spec_of: Callable[[str], str | ModelSpec] = str) -> BenchModel:
@@ -55,16 +56,18 @@ class BenchModel:
         from jurat.defenses import defend
         from jurat.models import ModelSpec, open_model
         from jurat.models.bundled.model import BundledModel
+        from jurat.models.bundled.word_vocabulary import has_word_tokenizer
         from jurat.models.model_spec import DEFENDED_BY
 
         spec = ModelSpec(self.spec) if isinstance(self.spec, str) else self.spec
         folder = Path(spec.undefended.name)
-        if folder.is_dir() and (folder / "domain.json").is_file():
-            model = BundledModel(folder, name=self.label.partition(DEFENDED_BY)[0])
+        if has_word_tokenizer(folder):
+            name = self.label.partition(DEFENDED_BY)[0]
+            model = BundledModel(folder, name=name, needs_gate=False)
         else:
             model = open_model(spec.undefended)
-            if isinstance(model, BundledModel):
-                model.ask_anything()  # the tables are to show how wrongly the small model reads
+        if isinstance(model, BundledModel):
+            model.ask_anything()  # the tables are to show how wrongly the small model reads
         return defend(model, spec.defenses)
 
 
