@@ -160,6 +160,17 @@ def test_judge_writes_rate_and_memory(written) -> None:
 
 
 @pytest.mark.slow
+def test_judge_compares_two_checkouts_by_turns(written, tmp_path: Path) -> None:
+    (tmp_path / "before").symlink_to(PERF.parent)
+    argv = ("--images", "0", "--sizes", "0", "--scenes", "20", "--presets", "quick", "--runs", "1")
+    _, _, (row,), told = written("judge", *argv, "--before", str(tmp_path / "before"))
+    assert (row["measure"], row["turns"], row["images"]) == ("paired", 1, 20)
+    assert row["now"] == row["before"] and row["now"].startswith("bundled@")
+    assert row["least"] == row["ratio"] == row["most"] == row["now_images_s"] / row["before_images_s"]
+    assert "now / before" in told
+
+
+@pytest.mark.slow
 def test_startup_writes_import_and_command_times(written) -> None:
     _, _, rows, told = written("startup", "--runs", "1")
     whats = [row["what"] for row in rows]
