@@ -24,7 +24,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from measuring import Row, files, provenance, report, table
+from measuring import Row, against_first, files, gain, provenance, report, table
 
 if TYPE_CHECKING:
     from jurat.bench.table import EvaluatedMethod
@@ -62,7 +62,7 @@ def evaluated(args: argparse.Namespace, stages: Sequence[Path]) -> list[Evaluate
             folder.mkdir(parents=True, exist_ok=True)
             export(stage, folder)
             (folder / "whole").touch()
-        models.append(BenchModel(stage.name, f"hf/{folder}"))
+        models.append(BenchModel(stage.name, str(folder)))
     plan = BenchPlan(
         args.out,
         rows_for(args.methods or METHODS, []),
@@ -75,35 +75,20 @@ def evaluated(args: argparse.Namespace, stages: Sequence[Path]) -> list[Evaluate
     return list(evaluate_all(plan, print).evaluated)
 
 
-def rows_of(some: Sequence[EvaluatedMethod], dose: Row) -> Iterator[Row]:
-    """A row a method, with its difference from the first."""
+def rows_of(models: Sequence[Sequence[EvaluatedMethod]], shares: Sequence[Row]) -> Iterator[Row]:
+    """A row for each model and method, with its difference from the first method."""
     from jurat.bench.table import row
-    from jurat.metrics.paired import difference
 
-    first = some[0]
-    for each in some:
-        values = row(each, "item")
-        line: Row = {
-            "model": each.model,
-            **dose,
-            "method": each.preset,
-            "n": values["n"],
-            METRIC: values[METRIC],
-        }
-        if each is not first:
-            found = difference(each.estimates("item"), first.estimates("item"), METRIC)
-            line["gain"] = [found.value, found.interval.low, found.interval.high]
-            line["p"] = found.p
-        yield line
-
-
-def corrected(rows: Sequence[Row]) -> None:
-    """Adds Holm's p over all models and methods."""
-    from jurat.metrics.paired import holm
-
-    family = [row for row in rows if row.get("p") is not None and row["p"] == row["p"]]
-    for row, p in zip(family, holm([row["p"] for row in family]), strict=True):
-        row["holm"] = p
+    judged = against_first(models, [METRIC])
+    for some, dose in zip(models, shares, strict=True):
+        for each in some:
+            values = row(each, "item")
+            line: Row = {"model": each.model, **dose, "method": each.preset, "n": values["n"]}
+            line[METRIC] = values[METRIC]
+            if each is not some[0]:
+                one = judged[each.model, each.preset, METRIC]
+                line |= {"gain": gain(one), "p": one.comparison.p, "holm": one.adjusted}
+            yield line
 
 
 def draw(path: Path, rows: Sequence[Row], first: str) -> None:
@@ -154,11 +139,9 @@ def main(argv: list[str] | None = None) -> None:
         parser.error(f"no finished stage dose-... lies below {args.models}")
     origin = provenance(__file__, argv, seed=args.seed, split=args.split)
     found = evaluated(args, [stage.parent for stage in stages])
-    rows: list[Row] = []
-    for stage in stages:
-        own = [each for each in found if each.model == stage.parent.name]
-        rows += rows_of(own, doses(stage.parent))
-    corrected(rows)
+    homes = [stage.parent for stage in stages]
+    models = [[each for each in found if each.model == home.name] for home in homes]
+    rows = list(rows_of(models, list(map(doses, homes))))
     first = rows[0]["method"]
     if args.figure:
         draw(args.figure, rows, first)

@@ -1,6 +1,7 @@
 """Images a second and peak memory of the judge with the bundled model.
 
     python perf/judge.py [--images 64] [--sizes 100,1000,10000] [--json FILE] [--markdown FILE]
+    python perf/judge.py --images 0 --sizes 0 --before CHECKOUT
 
 Draws scenes for the 14 rules of `shelf:nursery`. The first table compares, by turns in one process:
 
@@ -13,6 +14,10 @@ The second runs `jurat judge` over ever more files, the scenes again and again, 
 its own, and gives its peak memory, and its rate from the end of the first batch on. The bars: end to end at
 least 0.85 of the model alone, and three times the unpacked; peak memory at the largest number at most 1.05 of
 that at the one before; 5 images/s.
+
+With `--before` a third table compares `jurat judge` of this checkout, gate included, with that of another
+one, of other code or weights: both run over the same `--scenes` files by turns, `--runs` times, each in a
+process of its own. The ratio is that of the two runs of a turn: the median, the least and the greatest.
 """
 
 from __future__ import annotations
@@ -28,9 +33,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from measuring import Row, bar, by_turns, numbers, options, provenance, report, table
+from measuring import ROOT, Row, bar, by_turns, numbers, options, provenance, report, table
 
 if TYPE_CHECKING:
     from jurat.judge import Judge
@@ -65,6 +71,18 @@ MEMORY = {
 }
 
 
+PAIRED = {
+    "preset": "{preset}",
+    "images": "{images}",
+    "turns": "{turns}",
+    "now": "{now}",
+    "images/s": "{now_images_s:.2f}",
+    "before": "{before}",
+    "images/s ": "{before_images_s:.2f}",
+    "now / before": "{ratio:.3f} ({least:.3f} to {most:.3f})",
+}
+
+
 def draw(folder: Path, count: int) -> list[str]:
     """Scenes for the rules of the constitution; the names of their files."""
     drawn = ["pictograms", "cases", "--constitution", LAW, "--n", str(count), "--out", str(folder)]
@@ -72,21 +90,22 @@ def draw(folder: Path, count: int) -> list[str]:
     return sorted(path.name for path in folder.glob("*.png"))
 
 
-def remember(folder: Path, names: Sequence[str], count: int, preset: str) -> Row:
-    """One run of `jurat judge` over `count` images, in a process of its own."""
-    out, many = folder / f"{count}.jsonl", folder / str(count)
-    many.mkdir()
+def remember(folder: Path, names: Sequence[str], count: int, preset: str, checkout: Path = ROOT) -> Row:
+    """One run of a checkout's `jurat judge` over `count` images, in a process of its own."""
+    many = Path(tempfile.mkdtemp(dir=folder))
+    out = many.with_suffix(".jsonl")
     for number, name in enumerate(itertools.islice(itertools.cycle(names), count)):
         (many / f"{number:06}.png").hardlink_to(folder / name)
     law = ["--constitution", LAW, "--preset", preset]
     command = [*JURAT, "judge", str(many), *law, "--out", str(out), "--quiet"]
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    environment = os.environ | {"PYTHONPATH": str(checkout.resolve() / "src")}
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=environment)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
         raise SystemExit(f"jurat judge failed with status {process.returncode}")
-    with out.open() as rows:
-        times = [datetime.fromisoformat(json.loads(line)["time"]) for line in rows]
+    verdicts = [json.loads(line) for line in out.read_text().splitlines()]
+    times = [datetime.fromisoformat(verdict["time"]) for verdict in verdicts]
     if len(times) != count:
         raise SystemExit(f"jurat judge wrote {len(times)} verdicts of {count}")
     # From the end of the first batch on: what comes before is loading.
@@ -95,12 +114,35 @@ def remember(folder: Path, names: Sequence[str], count: int, preset: str) -> Row
     kibibytes = usage.ru_maxrss / (1024 if sys.platform == "darwin" else 1)
     return {
         "measure": "memory",
-        "model": "bundled",
+        "model": verdicts[0]["model"],
         "preset": preset,
         "images": count,
         "peak_mib": kibibytes / 1024,
         "images_s": (count - first) / seconds,
         "seconds": seconds,
+    }
+
+
+def paired(folder: Path, names: Sequence[str], preset: str, runs: int, before: Path) -> Row:
+    """The rates of this checkout and of another one, by turns."""
+    turns = [
+        [remember(folder, names, len(names), preset, checkout) for checkout in (ROOT, before)]
+        for _ in range(runs)
+    ]
+    now, then = ([one["images_s"] for one in some] for some in zip(*turns, strict=True))
+    ratios = [one / other for one, other in zip(now, then, strict=True)]
+    return {
+        "measure": "paired",
+        "preset": preset,
+        "images": len(names),
+        "turns": runs,
+        "now": turns[0][0]["model"],
+        "now_images_s": median(now),
+        "before": turns[0][1]["model"],
+        "before_images_s": median(then),
+        "ratio": median(ratios),
+        "least": min(ratios),
+        "most": max(ratios),
     }
 
 
@@ -264,7 +306,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--scenes", type=int, default=200, help="drawn, and judged again and again")
     parser.add_argument("--sizes", default="100,1000,10000", help="of the second table; 0 leaves it out")
+    parser.add_argument("--before", type=Path, metavar="CHECKOUT", help="another clone to compare with")
     args = parser.parse_args(argv)
+    if args.before and args.scenes <= FIRST:
+        parser.error(
+            f"--before needs more than {FIRST} --scenes: rates are from the end of the first batch on"
+        )
     presets = args.presets.split(",")
     sizes = [size for size in numbers(args.sizes) if size]
     origin = provenance(__file__, argv, runs=args.runs, constitution=LAW, batch_size=args.batch_size)
@@ -278,13 +325,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             for preset in presets
             if args.images
         ]
+        turns = [paired(folder, names, each, args.runs, args.before) for each in presets if args.before]
     met, told = bars([*rows, *memory])
     tables = [
         table(rows, RATES) if rows else "",
         table(rows, STAGES) if rows else "",
         table(memory, MEMORY) if memory else "",
+        table(turns, PAIRED) if turns else "",
     ]
-    report(args, origin, [*rows, *memory], [*tables, "\n".join(told)])
+    report(args, origin, [*rows, *memory, *turns], [*tables, "\n".join(told)])
     return 0 if met else 1
 
 

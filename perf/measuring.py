@@ -28,7 +28,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from PIL import Image
 
+    from jurat.bench.table import EvaluatedMethod
     from jurat.content import Item
+    from jurat.metrics.claims import Judged
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -134,6 +136,43 @@ def table(rows: Sequence[Row], columns: Mapping[str, str]) -> str:
     return "\n".join(
         [lines[0], "|" + "|".join("-" * (width + 1) + ":" for width in widths) + "|", *lines[1:]]
     )
+
+
+def against_first(
+    models: Sequence[Sequence[EvaluatedMethod]], metrics: Sequence[str], beside: Sequence[str] = ()
+) -> dict[tuple[str, str, str], Judged]:
+    """The claims that each model's methods are ahead of its first one, by model, method and metric.
+
+    Comparisons are paired, of the same items. Each metric is one family for Holm's correction, over all
+    models and methods but those named in `beside`.
+    """
+    from jurat.metrics.claims import Claim, Comparison, judge
+    from jurat.metrics.estimates import LESS
+    from jurat.metrics.paired import difference
+
+    claims: dict[tuple[str, str], Claim] = {}
+    comparisons: list[Comparison] = []
+    for first, *others in models:
+        for one, metric in ((one, metric) for one in others for metric in metrics):
+            ours, theirs = one.estimates("item"), first.estimates("item")
+            found, values = difference(ours, theirs, metric), (ours.value(metric), theirs.value(metric))
+            where, less = {"model": one.model}, metric in LESS
+            comparisons.append(
+                Comparison(one.key, first.key, metric, where, values, found.interval, p=found.p, less=less)
+            )
+            family = f"{metric} of {one.key}" if one.key in beside else metric
+            claims[one.key, metric] = Claim(id=family, a=one.key, others=(first.key,), metric=metric)
+    return {
+        (one.comparison.where["model"], claim.a, claim.metric): one
+        for claim, judged in judge(claims.values(), comparisons)
+        for one in judged
+    }
+
+
+def gain(judged: Judged) -> list[float]:
+    """The difference of a comparison and the ends of its 95% interval."""
+    ours, theirs = (math.nan if value is None else value for value in judged.comparison.values)
+    return [ours - theirs, judged.comparison.difference.low, judged.comparison.difference.high]
 
 
 def bar(what: str, value: float, limit: float, *, most: bool, digits: int = 2) -> tuple[bool, str]:

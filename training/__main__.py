@@ -69,10 +69,15 @@ def export(
     folder: Annotated[Path | None, typer.Option(help="Folder of the model (default: in jurat).")] = None,
     small: Small = False,
 ) -> None:
-    """Write a model of `stages.toml` in the layout that ships."""
+    """Write a model of `stages.toml` in the layout that ships; or, with --folder, the judge of another stage
+    of joint training ("naive-2"), without a gate."""
     from training import shipped
 
-    model = _named(name, shipped.shipped(), "model")
+    known = shipped.shipped()
+    if folder is not None:
+        others = (stage for stage, values in stages(small=small).items() if values.lesson == "joint")
+        known = {stage: shipped.Shipped(stage, "mllm", stage) for stage in others} | known
+    model = _named(name, known, "model")
     for stage in (model.stage, *([model.gate] if model.gate else [])):
         if not (done := _home(stage, out, weights)).exists():
             raise typer.BadParameter(f"{done} is not there; make it with 'stage {stage}'.")

@@ -21,7 +21,10 @@ from jurat.bench.pictogram import splits as splits_module
 from jurat.bench.pictogram.splits import keep_split
 from jurat.bench.seeds import pooled
 from jurat.cli import app
+from jurat.errors import JuratError
 from jurat.judge.presets import PRESETS
+from jurat.models import StatementReader, Vocabulary, full_name
+from jurat.models.bundled.model import NAIVE
 from jurat.models.null import NullModel
 
 
@@ -170,8 +173,10 @@ def test_further_seeds_run_only_rows_needed_by_claims(tmp_path):
     assert {(row["model"], row["preset"], len(row["ablate"]), row["split"]) for row in items} >= {
         ("naive#2", "quick", 0, "test"),
         ("naive#all", "quick", 0, "test"),
+        ("naive#2", "quick", 0, "rare"),
+        ("naive#all", "quick", 0, "rare"),
     }
-    assert len(items) == 8
+    assert len(items) == 10
 
 
 def test_row_missing_for_one_seed_is_not_pooled():
@@ -294,6 +299,24 @@ def test_wrong_usage_is_one_error_line(tmp_path, args, message):
 def test_methods_command_lists_methods():
     done = bench("methods")
     assert done.exit_code == 0 and "detector-geometry" in done.output and "quick" in done.output
+
+
+def test_folder_without_a_gate_is_opened_as_a_bundled_model_and_named_ungated(tmp_path):
+    for file in NAIVE.iterdir():
+        if not file.name.startswith("domain."):
+            (tmp_path / file.name).symlink_to(file)
+    shipped, opened = BenchModel("naive", "naive").open(), BenchModel("naive#2", str(tmp_path)).open()
+    assert full_name(opened).startswith("naive#2@") and full_name(opened).endswith("-ungated")
+    assert not full_name(shipped).endswith("-ungated")
+    # Both are asked everything, whether the folder has a list of statements or not.
+    assert shipped.capability(StatementReader) is None is opened.capability(StatementReader)
+    assert shipped.capability(Vocabulary) and opened.capability(Vocabulary)
+
+
+def test_folder_of_another_kind_is_not_opened_as_a_bundled_model(tmp_path):
+    (tmp_path / "tokenizer.json").write_text('{"model": {"type": "BPE"}}')
+    with pytest.raises(JuratError, match="There is no"):
+        BenchModel("other", str(tmp_path)).open()
 
 
 def test_subject_label_may_differ_from_its_model():

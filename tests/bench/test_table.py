@@ -141,6 +141,27 @@ def test_rare_split_has_precision_at_a_prevalence_and_no_recall():
     assert found["precision_at"]["0.03"] == pytest.approx(0.027 / (0.027 + 0.097))
 
 
+def test_redrawn_split_tells_how_much_of_what_was_not_refused_is_right(tmp_path):
+    some = judged("quick", [1, 0, 1, 1, UNSURE, UNSURE, UNSURE, 0], [0.9, 0.1] * 4, "redrawn")
+    reasons = [None] * 4 + ["out_of_domain", "margin", "out_of_domain", None]
+    told = (replace(p, reason=r) for p, r in zip(some.predictions, reasons, strict=True))
+    some = replace(some, predictions=tuple(told))
+    found = row(some, "item")
+    assert (found["let_through"], found["right_of_these"], found["wrong_of_these"]) == (6, 4 / 6, 1 / 6)
+    low, high = found["right_of_these_ci"]
+    assert low < 4 / 6 < high
+    assert "let_through" not in row(some, "rule") and "let_through" not in row(GOOD, "item")
+    nothing = tuple(Prediction(UNSURE, math.nan, reason="out_of_domain") for _ in some.items)
+    none = row(replace(some, predictions=nothing), "item")
+    assert (none["let_through"], none["right_of_these"]) == (0, None)
+    provenance = {
+        "command": "x", "jurat": "0", "commit": None, "time": "now", "models": {}, "left_out": [], "runs": [],
+        "intervals": table.INTERVALS, "configurations tried on dev": {},
+    }  # fmt: skip
+    page = as_markdown({"provenance": provenance, "rows": [found, none], "paired": []})
+    assert "| quick | 6 of 8 | 0.667 (" in page and "| quick | 0 of 8 | – | – |" in page
+
+
 def test_borderline_split_has_brier_and_log_loss_only():
     items = tuple(item("borderline", "a", i, False, soft=soft) for i, soft in enumerate((0.25, 0.75)))
     predictions = tuple(Prediction(UNSURE, s, {"a": UNSURE}, {"a": s}) for s in (0.25, 0.25))
@@ -215,7 +236,7 @@ def results():
         "jurat": "0",
         "time": "now",
         "intervals": "95%",
-        "bench": {"seed": 0, "per_rule": 2},
+        "bench": {"format": 3, "seed": 0, "per_rule": 2},
         "models": {"bundled": "bundled@1"},
         "runs": [
             {"command": "jurat bench pictograms", "commit": "abc", "from": "now", "to": "now", "files": 3},

@@ -6,9 +6,14 @@ import argparse
 import json
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+
+from jurat.bench.methods.interface import Prediction
+from jurat.bench.pictogram.items import BenchItem
+from jurat.bench.table import EvaluatedMethod
 
 from .scripts import PERF, script
 
@@ -94,3 +99,34 @@ def test_rows_can_be_saved_before_the_end(tmp_path) -> None:
     args = measuring.options(argparse.ArgumentParser()).parse_args(["--json", str(tmp_path / "a.json")])
     measuring.keep(args, {"runs": 3}, [{"n": 1}])
     assert json.loads((tmp_path / "a.json").read_text())["rows"] == [{"n": 1}]
+
+
+def test_methods_are_compared_with_the_first_and_corrected_over_models() -> None:
+    wants = ("broken", "near miss")
+    items = tuple(
+        BenchItem(f"{rule}/{want}", "dev", rule, 0, want, "plain", frozenset([rule][:broken]), None, Path())
+        for rule in "abcdefghij"
+        for want, broken in zip(wants, (True, False), strict=True)
+    )
+
+    def of(model: str, name: str, wrong: str) -> EvaluatedMethod:
+        scores = [0.9 if (item.want == "broken") is not (item.rule in wrong) else 0.1 for item in items]
+        found = tuple(Prediction(int(score > 0.5), score) for score in scores)
+        return EvaluatedMethod(name, (), model, "dev", items, found)
+
+    models = [
+        [of("m", "first", "abcdefgh"), of("m", "better", "a"), of("m", "beside", "abcdefgh")],
+        [of("n", "first", "abc"), of("n", "better", "ab"), of("n", "beside", "abc")],
+    ]
+    judged = measuring.against_first(models, ["forced_f1"], ["beside"])
+    assert {key: one.state for key, one in judged.items()} == {
+        ("m", "better", "forced_f1"): "shown",
+        ("m", "beside", "forced_f1"): "open",
+        ("n", "better", "forced_f1"): "open",
+        ("n", "beside", "forced_f1"): "open",
+    }
+    one, other = (judged[model, "better", "forced_f1"] for model in "mn")
+    assert one.holds_adjusted and one.adjusted == pytest.approx(min(1, 2 * one.comparison.p))
+    assert other.adjusted == pytest.approx(other.comparison.p) and not other.holds_adjusted
+    value, low, high = measuring.gain(one)
+    assert value == pytest.approx(0.9 - 0.2) and low < value < high

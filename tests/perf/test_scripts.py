@@ -160,6 +160,17 @@ def test_judge_writes_rate_and_memory(written) -> None:
 
 
 @pytest.mark.slow
+def test_judge_compares_two_checkouts_by_turns(written, tmp_path: Path) -> None:
+    (tmp_path / "before").symlink_to(PERF.parent)
+    argv = ("--images", "0", "--sizes", "0", "--scenes", "20", "--presets", "quick", "--runs", "1")
+    _, _, (row,), told = written("judge", *argv, "--before", str(tmp_path / "before"))
+    assert (row["measure"], row["turns"], row["images"]) == ("paired", 1, 20)
+    assert row["now"] == row["before"] and row["now"].startswith("bundled@")
+    assert row["least"] == row["ratio"] == row["most"] == row["now_images_s"] / row["before_images_s"]
+    assert "now / before" in told
+
+
+@pytest.mark.slow
 def test_startup_writes_import_and_command_times(written) -> None:
     _, _, rows, told = written("startup", "--runs", "1")
     whats = [row["what"] for row in rows]
@@ -290,6 +301,35 @@ def test_judge_candidates_logs_every_configuration(written, tmp_path: Path) -> N
         *(c.name for c in CANDIDATES),
     ]
     assert f"{len(CANDIDATES)} configurations tried" in told
+    assert "Ahead of clause-product in AURC and in forced F1 with each of 1 models: " in told
+    assert all((row["forced_f1 more"] is None) == (row["method"] == "clause-product") for row in rows)
+    assert all(row["aurc holm"] >= row["aurc p"] for row in rows[3:] if row["aurc p"] is not None)
+
+
+def test_winners_are_ahead_in_both_metrics_with_every_model() -> None:
+    names = {"clause-product": None, "jurat": True, "wins": True, "once": True, "half": True}
+    rows = [
+        {"model": model, "method": name}
+        | ({} if ahead is None else {"forced_f1 ahead": ahead, "aurc ahead": ahead})
+        for model in ("bundled", "naive")
+        for name, ahead in names.items()
+    ]
+    rows[3]["aurc ahead"] = rows[9]["forced_f1 ahead"] = False
+    said = script("judge_candidates").winners(rows)
+    assert said == "Ahead of clause-product in AURC and in forced F1 with each of 2 models: wins."
+    assert script("judge_candidates").winners(rows[:2]).endswith(": none.")
+
+
+@pytest.mark.slow
+def test_levels_has_a_row_for_each_level(written) -> None:
+    argv = ("--model", "bundled", "--per-rule", "1", "--sides", "16-20")
+    _, origin, rows, told = written("levels", *argv)
+    assert [row["level"] for row in rows] == ["plain", "crowded", "hard", "tiny", "16-20"]
+    assert origin["models"]["bundled"].startswith("bundled@")
+    for row in rows:
+        right, low, high = row["all"]
+        assert low <= right <= high and row["visible n"] + row["others n"] == row["all n"] <= row["asked"]
+    assert rows[0]["all"][0] > 0.8 and "right, of anything else" in told
 
 
 @pytest.mark.slow

@@ -82,6 +82,8 @@ def test_missing_parent_names_the_stage_to_run(tmp_path: Path, name: str) -> Non
         (("scenes", "towel"), "there is no pool 'towel'; they are bundled"),
         (("export", "towel"), "there is no model 'towel'; they are mllm, "),
         (("export", "writer"), "writer is not there; make it with 'stage writer'."),
+        (("export", "naive-2"), "there is no model 'naive-2'; they are mllm, "),
+        (("export", "naive-2", "--folder", "x"), "naive-2 is not there; make it with 'stage naive-2'."),
     ],
 )
 def test_unknown_names_are_refused_with_those_that_exist(

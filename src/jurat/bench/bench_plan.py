@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from jurat.bench.labelled.folds import FOLDS
 from jurat.bench.labelled.labelled_images import LabelledImages
 from jurat.bench.methods.registry import Method
-from jurat.bench.pictogram.definition import CLAIMED_SPLITS, OPEN_SPLITS, PER_RULE, constitution_of
+from jurat.bench.pictogram.definition import OPEN_SPLITS, PER_RULE, constitution_of
 from jurat.bench.pictogram.items import BenchItem
 from jurat.bench.pictogram.splits import FORMAT, keep_split
 
@@ -27,7 +27,8 @@ class BenchModel:
     label: str
     """Its name in the results; "naive#2" is a further training seed of "naive"."""
     spec: str | ModelSpec
-    """As `open_model` takes it, or a folder with weights of the bundled model's kind."""
+    """As `open_model` takes it, or a folder with weights of the bundled model's kind. Where no gate lies in
+    it, no image is refused as out of the domain, and the model's revision ends in "-ungated"."""
 
     @classmethod
     def parse(cls, text: str, spec_of: Callable[[str], str | ModelSpec] = str) -> BenchModel:
@@ -55,16 +56,18 @@ class BenchModel:
         from jurat.defenses import defend
         from jurat.models import ModelSpec, open_model
         from jurat.models.bundled.model import BundledModel
+        from jurat.models.bundled.word_vocabulary import has_word_tokenizer
         from jurat.models.model_spec import DEFENDED_BY
 
         spec = ModelSpec(self.spec) if isinstance(self.spec, str) else self.spec
         folder = Path(spec.undefended.name)
-        if folder.is_dir() and (folder / "domain.json").is_file():
-            model = BundledModel(folder, name=self.label.partition(DEFENDED_BY)[0])
+        if has_word_tokenizer(folder):
+            name = self.label.partition(DEFENDED_BY)[0]
+            model = BundledModel(folder, name=name, needs_gate=False)
         else:
             model = open_model(spec.undefended)
-            if isinstance(model, BundledModel):
-                model.ask_anything()  # the tables are to show how wrongly the small model reads
+        if isinstance(model, BundledModel):
+            model.ask_anything()  # the tables are to show how wrongly the small model reads
         return defend(model, spec.defenses)
 
 
@@ -92,8 +95,7 @@ class BenchPlan:
     """Whether models are asked anything only once (`jurat.bench.answer_cache`). Rows stay the same, but for
     rounding; a run takes less time."""
     claims_of_seeds: bool = False
-    """Whether further training seeds are only put to what claims rest on: methods that are `claimed`, on
-    `CLAIMED_SPLITS`."""
+    """Whether further training seeds are judged only by the methods that claims rest on (`claimed`)."""
     workers: int = 1
     """Models that are judged side by side, each by a process of its own."""
     calibration: Calibration | None = None
@@ -101,7 +103,8 @@ class BenchPlan:
 
     def methods_of(self, subject: BenchModel, split: str) -> list[Method]:
         """The methods to run with a model on a split."""
-        wanted = [method for method in self.methods if method.claimed or not self._claims_only(subject)]
+        less = self.claims_of_seeds and subject.is_further_seed
+        wanted = [method for method in self.methods if method.claimed or not less]
         if self.labelled is not None:
             return wanted
         return [method for method in wanted if method.splits is None or split in method.splits]
@@ -110,7 +113,7 @@ class BenchPlan:
         """The splits to run a model on."""
         if self.labelled is not None:
             return list(self.labelled.constitutions)
-        return [split for split in self.splits if split in CLAIMED_SPLITS or not self._claims_only(subject)]
+        return list(self.splits)
 
     def items_of(self, split: str) -> tuple[Constitution, Sequence[BenchItem]]:
         """The items of a split, drawn if they are not there yet, and what they are judged under."""
@@ -124,6 +127,3 @@ class BenchPlan:
             thresholds = self.labelled.constitutions[split].thresholds_digest
             return {"items": self.labelled.digest, "thresholds": thresholds}
         return {"seed": self.seed, "per_rule": self.per_rule, "format": FORMAT}
-
-    def _claims_only(self, subject: BenchModel) -> bool:
-        return self.claims_of_seeds and subject.is_further_seed

@@ -123,7 +123,7 @@ def _head(results: dict[str, Any]) -> Iterator[str]:
     yield ""
     yield f"`{told['command']}`"
     yield ""
-    drawn = f"; seed {bench['seed']}, {bench['per_rule']} pairs a rule" if bench else ""
+    drawn = "; format {format}, seed {seed}, {per_rule} pairs a rule".format_map(bench) if bench else ""
     yield f"jurat {told['jurat']}, commit {told['commit'] or 'unknown'}, {told['time']}{drawn}."
     yield from other_runs(told)
     if calibration := told.get("calibration"):
@@ -180,7 +180,8 @@ def claims_table(results: dict[str, Any]) -> Iterator[str]:
     yield "## What became of the claims"
     yield ""
     yield (
-        "Those of `docs/method.md`, by the rows of test, habits, flip and vault. A difference is shown, or "
+        "Those of `docs/method.md`, by the rows of test, habits, flip and vault, and where a claim is about "
+        f"{ACROSS} also of redrawn and unmet. A difference is shown, or "
         "speaks against, where its interval leaves out zero, and for several training seeds where it does so "
         "in each; forced accuracy and costs are compared as they are. A ratio of risks without an interval "
         "is open. A baseline that was left out, or finds less than "
@@ -230,6 +231,14 @@ def _tables(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
             cells = (
                 [title_of(row), *(_three(row["precision_at"][point]) for point in points)] for row in told
             )
+            yield from _table(headings, cells)
+        if told := [row for row in members if "let_through" in row]:
+            headings = ["method", "not refused as out of domain", "right of these", "wrong of these"]
+            cells = (
+                [title_of(row), f"{row['let_through']:,} of {row['n']:,}",
+                 *(_cell(row, f"{name}_of_these") for name in ("right", "wrong"))]
+                for row in told
+            )  # fmt: skip
             yield from _table(headings, cells)
 
 

@@ -37,6 +37,8 @@ LEVELS: tuple[Level, ...] = ("item", "rule")
 INTERVALS = f"95%, percentile bootstrap over rule, then pair; {DRAWS:,} draws"
 CURVE = tuple(np.linspace(0.05, 1.0, 20).round(2).tolist())
 """The coverages of `risk_curve`."""
+REFUSED_SPLITS = ("redrawn",)
+"""Whose scenes a model may refuse as outside its domain; what it lets through has figures of its own."""
 COSTS = tuple(each.name for each in fields(Spending))
 
 
@@ -132,6 +134,8 @@ def row(evaluated: EvaluatedMethod, level: Level, *, recall_on_test: float = mat
         "seeds": evaluated.seed_count,
     }
     values |= _rates(found) | _abstention(found) | _calibration(found.table)
+    if evaluated.split in REFUSED_SPLITS and level == "item":
+        values |= _let_through(evaluated, found.table)
     if several:
         values = {name: value for name, value in values.items() if not name.endswith("_ci")}
     if evaluated.split == "rare" and level == "item":
@@ -180,6 +184,19 @@ def _calibration(table: Table) -> dict[str, Any]:
         "log_loss": metrics.log_loss(table.truth, table.score),
         "unscored": float(np.isnan(table.score).mean()) if len(table) else math.nan,
     }
+
+
+def _let_through(evaluated: EvaluatedMethod, table: Table) -> dict[str, Any]:
+    """How many items the model did not refuse as out of its domain, and the shares of these that were judged
+    rightly and wrongly, the others being unsure; Wilson's intervals in clusters of rules."""
+    refused = [each.outcome == UNSURE and each.reason == "out_of_domain" for each in evaluated.predictions]
+    through = ~np.array(refused, bool)
+    true, said, rules = table.truth[through], table.said[through], table.clusters[0][through]
+    values: dict[str, Any] = {"let_through": len(said)}
+    for name, hits in (("right", said == true), ("wrong", (said != true) & (said != UNSURE))):
+        values[f"{name}_of_these"] = float(hits.mean()) if len(hits) else math.nan
+        values[f"{name}_of_these_ci"] = _ci(metrics.clustered_rate(hits.astype(float), rules.tolist()))
+    return values
 
 
 def _false_flags(evaluated: EvaluatedMethod) -> float:

@@ -23,7 +23,9 @@ from jurat.models import (
     Vocabulary,
     open_detector,
     open_matcher,
+    open_model,
 )
+from jurat.models.bundled import model as bundled_module
 from jurat.models.bundled.domain_gate import Gate, features
 from jurat.models.bundled.model import BundledModel
 from jurat.models.capabilities import Deterministic
@@ -183,6 +185,38 @@ def test_nan_strangeness_is_foreign(bundled_folder: Path, tmp_path: Path) -> Non
     Gate(gate.weight * float("nan"), gate.bias, gate.layers, gate.threshold).save(folder)
     failure = BundledModel(folder, device="cpu").foreign([scene(1)])[0]
     assert failure is not None
+
+
+@pytest.fixture
+def without_gate(bundled_folder: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(bundled_folder, tmp_path / "copy", ignore=shutil.ignore_patterns("domain.*"))
+
+
+@pytest.mark.parametrize("name", ["bundled", "naive"])
+def test_shipped_models_do_not_open_without_their_gate(
+    without_gate: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(bundled_module, {"bundled": "WEIGHTS", "naive": "NAIVE"}[name], without_gate)
+    with pytest.raises(ModelError, match=r"domain\.json cannot be read"):
+        open_model(name, device="cpu")
+
+
+def test_model_without_a_gate_refuses_no_image_and_says_so(
+    bundled: BundledModel, without_gate: Path, foreign: Image.Image
+) -> None:
+    ungated = BundledModel(without_gate, device="cpu", needs_gate=False)
+    assert ungated.revision.endswith("-ungated") and "ungated" not in bundled.revision
+    assert ungated.capability(DomainGate) is None is ungated.capability(DifferentiableGate)
+    (gated, there), (known, shown) = (
+        model.ask([about(foreign, *KNOWN), about(scene(1), *KNOWN)]) for model in (bundled, ungated)
+    )
+    assert gated.failure is not None and known.failure is None
+    assert [one.yes for one in shown.answers] == pytest.approx([one.yes for one in there.answers], rel=1e-4)
+
+
+def test_gate_is_used_where_it_is_there(bundled: BundledModel, bundled_folder: Path) -> None:
+    opened = BundledModel(bundled_folder, device="cpu", needs_gate=False)
+    assert opened.revision == bundled.revision and opened.capability(DomainGate) is opened
 
 
 def test_answers_from_gate_features_equal_those_from_pixels(bundled: BundledModel) -> None:

@@ -13,6 +13,7 @@ A gate lies beside the weights: `domain.safetensors` holds `weight` (D), and `do
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +74,22 @@ class Gate:
             return cls(
                 weight, float(settings["bias"]), tuple(settings["layers"]), float(settings["threshold"])
             )
+
+
+@dataclass(frozen=True)
+class OpenGate:
+    """No gate: every image is in the domain. Never of a model that ships."""
+
+    threshold: float = math.inf
+
+    def strangeness_of(self, hidden: Sequence[Tensor], patches: int) -> Tensor:
+        """0 for each image, (n,)."""
+        return hidden[0].new_zeros(len(hidden[0]))
+
+
+def has_gate(folder: Path) -> bool:
+    """Whether a gate lies beside the weights of a model."""
+    return (folder / SETTINGS).is_file()
 
 
 def load_gate(folder: Path) -> Gate | PatchGate:

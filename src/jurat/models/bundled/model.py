@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from jurat.content import Chat, Failure, Reply
-from jurat.models.bundled.domain_gate import load_gate
+from jurat.models.bundled.domain_gate import OpenGate, has_gate, load_gate
 from jurat.models.bundled.patch_gate import patches_of
 from jurat.models.bundled.picture_size import misshapen
 from jurat.models.bundled.statement_language import Language
@@ -111,11 +111,16 @@ class BundledModel(ModelWrapper):
         name: str = "bundled",
         device: str | None = None,
         dtype: str | None = None,
+        needs_gate: bool = True,
     ) -> None:
         """`path` is a folder with a LLaVA-style model and a domain gate, as training writes it.
 
+        Args:
+            needs_gate: whether the gate has to be there. Where it need not and is not, no image is refused as
+                out of the domain, and the revision ends in "-ungated".
+
         Raises:
-            ModelError: the weights are not there or cannot be loaded.
+            ModelError: the weights or the gate are not there or cannot be loaded.
         """
         if not path.is_dir():
             raise ModelError(
@@ -130,11 +135,15 @@ class BundledModel(ModelWrapper):
         self._words = question_vocabulary(self._local.encoder.tokenizer, self._local.preparing, numbers)
         self._why_not = lru_cache(maxsize=4096)(self._unfit)  # the same questions come with every image
         self._asks_anything = False
-        self._gate = load_gate(path)
+        self._gate = load_gate(path) if needs_gate or has_gate(path) else OpenGate()
         self._pixels: PixelEncoder | None = None
         if self._on_cpu:
             # Its network has no state: threads may use it side by side.
             self._local.computing = nullcontext()
+
+    @property
+    def revision(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return f"{super().revision}-ungated" if isinstance(self._gate, OpenGate) else super().revision
 
     @one_thread()
     def ask(self, inquiries: Sequence[Inquiry]) -> list[Answer]:
@@ -194,6 +203,8 @@ class BundledModel(ModelWrapper):
             return None  # its priors must not enter the cache of the model that refuses statements
         if kind is StatementReader:
             return cast("C | None", self._language)
+        if kind in (DomainGate, DifferentiableGate) and isinstance(self._gate, OpenGate):
+            return None
         return super().capability(kind)
 
     def ask_anything(self) -> None:

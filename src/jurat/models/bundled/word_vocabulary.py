@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Container, Set
 from functools import lru_cache
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
 _WRITTEN = frozenset(("zero", "four", "five", "six", "seven", "eight"))
 """Numbers that a bundled model learned to write in answers; it need not have read them in questions."""
+
+
+def has_word_tokenizer(folder: Path) -> bool:
+    """Whether a folder holds a model whose tokens are words, as those of the bundled models are."""
+    try:
+        tokenizer = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+        return tokenizer["model"]["type"] == "WordLevel"
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 class WordVocabulary:
