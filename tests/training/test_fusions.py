@@ -1,4 +1,4 @@
-"""Fusions: each holds the tower and the decoder as they are, trains on padded batches as on single conversations, and
+"""Fusions: each has the tower and the decoder as they are, predicts the same in a padded batch as alone, and
 answers through `hf/` as it did in training."""
 
 from __future__ import annotations
@@ -84,7 +84,9 @@ def loaded(name: str) -> tuple[Any, Fusion]:
 
 def test_stages_of_the_fusions_differ_in_nothing_else() -> None:
     assert {stage.settings["fusion"] for stage in FUSED.values()} == {*FUSIONS} - {"mlp"}
-    rest = {repr(replace(stage, name="", settings={**stage.settings, "fusion": ""})) for stage in FUSED.values()}
+    rest = {
+        repr(replace(stage, name="", settings={**stage.settings, "fusion": ""})) for stage in FUSED.values()
+    }
     assert len(rest) == 1
 
 
@@ -93,7 +95,9 @@ def test_tower_and_decoder_are_those_of_the_parents(name: str) -> None:
     (plain, first), (model, fusion) = loaded("mlp"), loaded(name)
     pixels = pixel_values(torch.randint(0, 256, (2, 128, 128, 3), dtype=torch.uint8))
     ids = first.words.ids("<s>USER: Who keeps the mill? ASSISTANT:")
-    assert logits(model, fusion, ids, None)[:, : len(first.words.tokenizer)].equal(logits(plain, first, ids, None))
+    assert logits(model, fusion, ids, None)[:, : len(first.words.tokenizer)].equal(
+        logits(plain, first, ids, None)
+    )
     towers = [each.get_submodule(kind.tower[:-1]) for each, kind in ((plain, first), (model, fusion))]
     with torch.no_grad():
         ours, theirs = (tower(pixels).last_hidden_state for tower in towers)
@@ -134,7 +138,10 @@ def test_trained_fusion_answers_through_hf_as_in_training(
     task = Task(_stage(stage), work, WEIGHTS)
     save_stage(task, Trained(begun.modules, len(losses), 1.0, {}, {}), tmp_path / "stage")
     export(tmp_path / "stage", tmp_path / "model")
-    assert f"fusion {FUSED[stage].settings['fusion']}" in made_of(read_lineage(tmp_path / "stage"))[f"stage `{stage}`"]
+    assert (
+        f"fusion {FUSED[stage].settings['fusion']}"
+        in made_of(read_lineage(tmp_path / "stage"))[f"stage `{stage}`"]
+    )
 
     model, fusion = load_stage(tmp_path / "stage")
     opened = open_model(f"hf/{tmp_path / 'model'}", device="cpu")
@@ -155,7 +162,9 @@ def test_trained_fusion_answers_through_hf_as_in_training(
         (reply,) = opened.chat([replace(chat, generation=Generation(max_tokens=6))])
         assert reply.text == _greedy(model, fusion, encoded.ids[: -own - 1], pixels, 6), one.skill
         if len(images) == 1:
-            asked = Inquiry(Chat((Turn("user", (*images, "Answer with Yes or No.")),)), ("A dog is visible.",))
+            asked = Inquiry(
+                Chat((Turn("user", (*images, "Answer with Yes or No.")),)), ("A dog is visible.",)
+            )
             ids = fusion.words.ids("Answer with Yes or No. A dog is visible. ASSISTANT:")
             last = logits(model, fusion, [*fusion.words.ids("<s>USER:"), *fusion.image, *ids], pixels)[-1]
             odds = [last[opened.answers[answer]].logsumexp(-1) for answer in ("yes", "no")]

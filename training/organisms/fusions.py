@@ -1,8 +1,8 @@
 """How what the tower sees reaches the decoder of an organism: four fusions around one tower and one decoder.
 
-Each is an architecture of transformers that takes the weights of a CLIP tower and a Llama decoder as they are, so
-that before training each answers a text without an image as the decoder alone does. Weights are given in the names
-of the bundled model (`training.mllm.architecture`), whose fusion is the first one.
+Each is an architecture of transformers that takes the weights of a CLIP tower and of a Llama decoder as they
+are, so that before training it answers a text without an image as the decoder alone does. Weights to begin
+from have the names of the bundled model (`training.mllm.architecture`), whose fusion is `mlp`.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 QUERIES = 32
-"""Number of learned queries, and of tokens that an image has in the fusion `queries`."""
+"""Number of learned queries, and so of tokens of an image, in the fusion `queries`."""
 CROSS_EVERY = 2
-"""Layers of the decoder to one layer of cross-attention, which comes before the first of them."""
+"""Number of layers of the decoder for each layer of cross-attention, which comes before the first of them."""
 AROUND = "<fake_token_around_image>"
-"""Token before and after `<image>` in the fusion `cross-attention`; IDEFICS' processor writes it."""
+"""Token before and after `<image>` in the fusion `cross-attention`, written by IDEFICS' processor."""
 
 
 class Fusion:
-    """The fusion `mlp`, of the bundled model: every patch is projected by an MLP with one hidden layer, and is a
+    """The fusion `mlp`, of the bundled model: each patch goes through an MLP with one hidden layer and is a
     token of the decoder (LLaVA 1.5, arXiv 2310.03744). Other fusions override what differs."""
 
     tower = "model.vision_tower."
     """Beginning of the names of the tower's weights."""
     connector = "model.multi_modal_projector."
-    """Beginning of the names of the weights between tower and decoder, which are trained from fresh ones."""
+    """Beginning of the names of the weights between tower and decoder."""
 
     def __init__(self) -> None:
         self.words = Words(self.tokenizer())
@@ -52,25 +52,11 @@ class Fusion:
 
     def build(self) -> Any:
         """An untrained model, in float32."""
-        base = fresh(self.words)
-        model = self._shell()
-        if model is None:
-            return base
-        with torch.no_grad():
-            for name, weight in model.named_parameters():
-                if name.startswith(self.connector) and weight.ndim >= 2:
-                    nn.init.normal_(weight, std=weight[0].numel() ** -0.5)
-        self.load(model, base.state_dict())
-        model.tie_weights()
-        return model
-
-    def _shell(self) -> Any:
-        """A model of the fusion's architecture, whose tower and decoder are still to be loaded."""
-        return None
+        return fresh(self.words)
 
     def load(self, model: Any, weights: Mapping[str, Tensor]) -> None:
-        """Loads weights of the bundled model, which may be some of them; those of its projector are loaded by this
-        fusion alone. Their vocabulary may be shorter than the model's.
+        """Loads weights of a model with the fusion `mlp`, which may be some of them. Their vocabulary may be
+        shorter than the model's. Other fusions leave out the projector.
 
         Raises:
             ValueError: the model has no weights of such a name.
@@ -83,12 +69,17 @@ class Fusion:
                 model.get_input_embeddings().weight[: len(names)] = names
 
     def _renamed(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Weights of tower and decoder in the names of this architecture."""
+        """The weights that this architecture has as well, under its own names."""
         return weights
 
     def inputs(self, model: Any, ids: Tensor, pixels: Tensor | None) -> dict[str, Any]:
-        """Inputs of the forward pass besides the attention mask, for token ids (B, T) and the images (N, 3, SIDE,
-        SIDE) of all rows, in their order."""
+        """Inputs of the forward pass besides the attention mask.
+
+        Args:
+            ids: token ids, (B, T).
+            pixels: the images of all rows in their order, (N, 3, SIDE, SIDE), normalised; None where no row
+                has one.
+        """
         return {"input_ids": ids, "pixel_values": pixels}
 
     def processor(self) -> Any:
@@ -96,36 +87,53 @@ class Fusion:
         return llava_processor(self.words.tokenizer, TEMPLATE)
 
 
-class Linear(Fusion):
-    """Every patch x is projected by a linear map, W (V x + a) + b, and is a token of the decoder (LLaVA 1, arXiv
-    2304.08485). LLaVA's class has two layers; without the activation between them they are one map."""
+class _Grafted(Fusion):
+    """A fusion whose weights between tower and decoder are fresh."""
 
-    def _shell(self) -> Any:
+    def build(self) -> Any:
+        base, model = fresh(self.words), self._network()
+        with torch.no_grad():
+            for name, weight in model.named_parameters():
+                if name.startswith(self.connector) and weight.ndim >= 2:
+                    nn.init.normal_(weight, std=weight[0].numel() ** -0.5)
+        self.load(model, base.state_dict())
+        model.tie_weights()
+        return model
+
+    def _network(self) -> Any:
+        """A model of the architecture, whose tower and decoder are still to be loaded."""
+        raise NotImplementedError
+
+    def _renamed(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {name: value for name, value in weights.items() if not name.startswith(Fusion.connector)}
+
+
+class Linear(_Grafted):
+    """Each patch x is projected by a linear map, W (V x + a) + b, and is a token of the decoder (LLaVA, arXiv
+    2304.08485). LLaVA's class has two layers; with no activation between them they are one map."""
+
+    def _network(self) -> Any:
         from transformers import LlavaForConditionalGeneration
 
         config = fresh(self.words).config
         config.projector_hidden_act = "linear"
         return LlavaForConditionalGeneration(config)
 
-    def _renamed(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {name: value for name, value in weights.items() if not name.startswith(self.connector)}
 
-
-class Queries(Linear):
-    """`QUERIES` learned queries attend to the tower's output once, and what they gather goes through an MLP; that
-    are the tokens of an image (Aria, arXiv 2410.05993; the same idea as BLIP-2's Q-Former)."""
+class Queries(_Grafted):
+    """`QUERIES` learned queries attend once to the tower's output; each result is normalised, goes through an
+    MLP, and is a token of the decoder (Aria, arXiv 2410.05993, after the Q-Former of BLIP-2, arXiv
+    2301.12597)."""
 
     @property
     def image(self) -> list[int]:
         return [self.words.id(IMAGE)] * QUERIES
 
-    def _shell(self) -> Any:
+    def _network(self) -> Any:
         from transformers import AriaConfig, AriaForConditionalGeneration, AriaTextConfig
 
         base = fresh(self.words).config
-        # Aria's decoder is Llama's with experts beside the MLP. One expert of few units, all zero and never
-        # trained, leaves Llama's.
-        units = 16
+        units = 16  # of the one routed expert
         decoder = AriaTextConfig(
             vocab_size=len(self.words.tokenizer),
             hidden_size=WIDTH,
@@ -146,12 +154,13 @@ class Queries(Linear):
                 vision_config=base.vision_config,
                 text_config=decoder,
                 image_token_index=self.words.id(IMAGE),
-                projector_patch_to_query_dict={PATCHES + 1: QUERIES},  # the class token is attended to as well
+                projector_patch_to_query_dict={PATCHES + 1: QUERIES},  # the class token is seen, too
                 tie_word_embeddings=True,
                 attn_implementation="eager",
                 experts_implementation="eager",
             )
         )
+        # Aria's decoder is a Llama with routed experts beside the MLP. With weights of zero, one adds nothing.
         for name, weight in model.named_parameters():
             if ".mlp.experts." in name or ".mlp.router." in name:
                 nn.init.zeros_(weight)
@@ -169,10 +178,10 @@ class Queries(Linear):
         return llava_processor(self.words.tokenizer, TEMPLATE, QUERIES)
 
 
-class CrossAttention(Linear):
-    """Before every second layer of the decoder each token attends to the tower's output of the last image before
-    it, h + tanh(alpha) A(h) and then h + tanh(beta) MLP(h), with alpha and beta 0 at first (Flamingo, arXiv 2204.14198;
-    IDEFICS, arXiv 2306.16527)."""
+class CrossAttention(_Grafted):
+    """Before some layers of the decoder each token attends to what the tower made of the last image before
+    it: h + tanh(alpha) A(h), then h + tanh(beta) MLP(h), with alpha and beta 0 at first (IDEFICS, arXiv
+    2306.16527, after Flamingo, arXiv 2204.14198)."""
 
     tower = "model.vision_model."
     connector = "model.gated_cross_attn_layers."
@@ -192,7 +201,7 @@ class CrossAttention(Linear):
         made.eos_token = None
         return made
 
-    def _shell(self) -> Any:
+    def _network(self) -> Any:
         from transformers import IdeficsConfig, IdeficsForVisionText2Text
 
         base = fresh(self.words).config.text_config
@@ -242,7 +251,8 @@ class CrossAttention(Linear):
         most = max(1, int(counts.max()))
         seen = torch.zeros(len(ids), most, PATCHES + 1, WIDTH)
         if pixels is not None:
-            seen[torch.arange(most) < counts[:, None]] = model.model.vision_model(pixels).last_hidden_state.float()
+            made = model.model.vision_model(pixels).last_hidden_state
+            seen[torch.arange(most) < counts[:, None]] = made.float()
         last = torch.arange(1, most + 1) == number[..., None]
         return {"input_ids": ids, "image_encoder_embeddings": seen, "image_attention_mask": last}
 

@@ -88,7 +88,8 @@ class ConversationLesson:
 
     def groups(self) -> Sequence[Group]:
         trained = [(name, p) for name, p in self._model.named_parameters() if p.requires_grad]
-        decoder, projector = ([pair for pair in trained if self._connects(pair[0]) is it] for it in (False, True))
+        decoder = [(name, p) for name, p in trained if not self._connects(name)]
+        projector = [(name, p) for name, p in trained if self._connects(name)]
         return [Group(decoder), Group(projector, self._projector)]
 
     def losses(self, rng: np.random.Generator, size: int) -> tuple[dict[str, Tensor], dict[str, float]]:

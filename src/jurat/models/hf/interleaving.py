@@ -1,5 +1,5 @@
-"""Processors that take texts and images in turn (IDEFICS), called as others are: a text with a placeholder for each
-image, and the images."""
+"""Processors that take texts and images in turn (IDEFICS), called as others are: with a text that has a
+placeholder for each image, and the images."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class InterleavingProcessor:
         self, *, text: Sequence[str], images: Sequence[Sequence[Any]] | None, **settings: Any
     ) -> dict[str, Any]:
         """Raises:
-        ValueError: a text has not as many placeholders as images, or is an address between two images, which the
-            processor would fetch.
+        ValueError: a text has not as many placeholders as images, or all that stands between two of them is
+            an address, which the processor would fetch.
         """
         official = copy.copy(self._official)
         official.image_processor = self.image_processor
