@@ -160,7 +160,7 @@ class Queries(_Grafted):
                 experts_implementation="eager",
             )
         )
-        # Aria's decoder is a Llama with routed experts beside the MLP. With weights of zero, one adds nothing.
+        # Aria's decoder is a Llama with routed experts beside the MLP. Zero weights add nothing.
         for name, weight in model.named_parameters():
             if ".mlp.experts." in name or ".mlp.router." in name:
                 nn.init.zeros_(weight)
