@@ -28,6 +28,8 @@ CROSS_EVERY = 2
 """Number of layers of the decoder for each layer of cross-attention, which comes before the first of them."""
 AROUND = "<fake_token_around_image>"
 """Token before and after `<image>` in the fusion `cross-attention`, written by IDEFICS' processor."""
+_EAGER: dict[str, Any] = {"attn_implementation": "eager", "experts_implementation": "eager"}
+"""Settings of a model for training (see `training.mllm.architecture`)."""
 
 
 class Fusion:
@@ -132,7 +134,7 @@ class Queries(_Grafted):
     def _network(self) -> Any:
         from transformers import AriaConfig, AriaForConditionalGeneration, AriaTextConfig
 
-        base = fresh(self.words).config
+        base: Any = fresh(self.words).config
         units = 16  # of the one routed expert
         decoder = AriaTextConfig(
             vocab_size=len(self.words.tokenizer),
@@ -156,8 +158,7 @@ class Queries(_Grafted):
                 image_token_index=self.words.id(IMAGE),
                 projector_patch_to_query_dict={PATCHES + 1: QUERIES},  # the class token is seen, too
                 tie_word_embeddings=True,
-                attn_implementation="eager",
-                experts_implementation="eager",
+                **_EAGER,
             )
         )
         # Aria's decoder is a Llama with routed experts beside the MLP. Zero weights add nothing.
@@ -192,10 +193,8 @@ class CrossAttention(_Grafted):
         return [around, self.words.id(IMAGE), around]
 
     def tokenizer(self) -> PreTrainedTokenizerFast:
-        from tokenizers import AddedToken
-
         made = build_tokenizer()
-        made.add_tokens([AddedToken(AROUND, special=True, normalized=False)])
+        made.add_tokens([AROUND], special_tokens=True)
         # IDEFICS' processor hides an image from all that follows the tokenizer's end token, which here ends
         # every reply.
         made.eos_token = None
@@ -204,7 +203,7 @@ class CrossAttention(_Grafted):
     def _network(self) -> Any:
         from transformers import IdeficsConfig, IdeficsForVisionText2Text
 
-        base = fresh(self.words).config.text_config
+        base: Any = fresh(self.words).config.text_config
         return IdeficsForVisionText2Text(
             IdeficsConfig(
                 vocab_size=len(self.words.tokenizer),
@@ -230,7 +229,7 @@ class CrossAttention(_Grafted):
                     "patch_size": PATCH,
                     "hidden_act": "quick_gelu",
                 },
-                attn_implementation="eager",
+                **_EAGER,
             )
         )
 
