@@ -24,6 +24,7 @@ Work = Annotated[Path, typer.Option("--out", help="Folder for scenes and checkpo
 Weights = Annotated[Path, typer.Option(help="Folder of the stages that are done.")]
 Small = Annotated[bool, typer.Option("--small", help="Few scenes and steps, to try the code.")]
 Workers = Annotated[int, typer.Option(help="Processes that draw scenes or train.")]
+_FOLDER = "Folder of the model (default: in jurat if it ships, else OUT/models/NAME)."
 _STRIDE = 1_000_000
 """Distance between the first seeds of a pool's parts."""
 _WATCHED_FROM = 900_000_000
@@ -66,7 +67,7 @@ def export(
     name: str,
     out: Work,
     weights: Weights = WEIGHTS,
-    folder: Annotated[Path | None, typer.Option(help="Folder of the model (default: in jurat).")] = None,
+    folder: Annotated[Path | None, typer.Option(help=_FOLDER)] = None,
     small: Small = False,
 ) -> None:
     """Write a model of `stages.toml` in the layout that ships; or, with --folder, the judge of another stage
@@ -82,25 +83,27 @@ def export(
         if not (done := _home(stage, out, weights)).exists():
             raise typer.BadParameter(f"{done} is not there; make it with 'stage {stage}'.")
     home = partial(_home, out=out, weights=weights)
-    shipped.export(model, home, folder or shipped.HOME / name, scenes=64 if small else 4000)
+    shipped.export(model, home, folder or model.home(out), scenes=64 if small else 4000)
 
 
 @app.command()
 def card(
     name: str,
-    folder: Annotated[Path | None, typer.Option(help="Folder of the model (default: in jurat).")] = None,
+    out: Work = Path("out/training"),
+    folder: Annotated[Path | None, typer.Option(help=_FOLDER)] = None,
 ) -> None:
     """Measure a model that was written by `export` on scenes it never saw, and write its card."""
     from training import shipped
 
-    shipped.write_card(_named(name, shipped.shipped(), "model"), folder or shipped.HOME / name)
+    model = _named(name, shipped.shipped(), "model")
+    shipped.write_card(model, folder or model.home(out))
 
 
 @app.command()
 def models(
     out: Work,
     weights: Weights = WEIGHTS,
-    folder: Annotated[Path | None, typer.Option(help="Folder for the models (default: in jurat).")] = None,
+    folder: Annotated[Path | None, typer.Option(help="Folder for all models.")] = None,
     small: Small = False,
     workers: Workers = 2,
 ) -> None:
@@ -121,10 +124,10 @@ def models(
         if model.stage in left_out:
             print(f"left out: model {name}, which ends with stage {model.stage}")
             continue
-        home = (folder or shipped.HOME) / name
+        home = folder / name if folder else model.home(out)
         export(name, out, weights, home, small)
         if not small:
-            card(name, home)
+            card(name, out, home)
 
 
 def _home(stage: str, out: Path, weights: Path) -> Path:

@@ -119,7 +119,7 @@ class Optimizer:
 
 def is_hidden_matrix(name: str, weight: Tensor) -> bool:
     """Whether Muon rather than AdamW should move a parameter."""
-    return weight.ndim == 2 and ("layers." in name or "linear_" in name or "maps." in name)
+    return weight.ndim == 2 and any(part in name for part in ("layers.", "linear_", "maps.", "_attn."))
 
 
 def _average_gradients(parameters: list[nn.Parameter]) -> None:

@@ -1,4 +1,4 @@
-"""The models that ship: their stages, where they lie in jurat, how they are written and measured."""
+"""The models: their stages, where they lie, how they are written and measured. Most ship with jurat."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from training.mllm import card as mllm_card
 from training.mllm import export as mllm
 from training.mllm import gate
 from training.organisms import card as organism_card
+from training.organisms import export as organism
 from training.owl import card as owl_card
 from training.owl import train as owl
 from training.stages import data, stages
@@ -29,16 +30,22 @@ Records = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Shipped:
-    """A model that ships."""
+    """A model that is written and measured."""
 
     name: str
-    """Name of its folder in `HOME`."""
+    """Name of its folder."""
     kind: str
     """A key of `KINDS`."""
     stage: str
     """Name of its last stage."""
     gate: str | None = None
     """Name of the stage of its domain gate, which begins from the stage whose tower the model has."""
+    ships: bool = True
+    """Whether its folder is in `HOME`."""
+
+    def home(self, out: Path) -> Path:
+        """Its folder, unless another is named: in jurat, or in the working folder `out`."""
+        return (HOME if self.ships else out / "models") / self.name
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,7 @@ class Kind:
 
 KINDS: dict[str, Kind] = {
     "mllm": Kind(mllm.export, lambda to, made: mllm_card.write_card(to, made, mllm_card.evaluate(to, 1000))),
-    "organism": Kind(mllm.export_organism, organism_card.write_card),
+    "organism": Kind(organism.export, organism_card.write_card),
     "detector": Kind(
         owl.export, lambda to, made: owl_card.write_owl_card(to, made, owl_card.evaluate_owl(to, 600))
     ),

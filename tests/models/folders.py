@@ -213,6 +213,20 @@ def florence2() -> Parts:
     return Parts(Florence2ForConditionalGeneration(config), Florence2Processor(images, words))
 
 
+def idefics() -> Parts:
+    from transformers import IdeficsConfig, IdeficsForVisionText2Text, IdeficsProcessor
+    from transformers.models.idefics.image_processing_pil_idefics import IdeficsImageProcessorPil
+
+    vision = {"embed_dim": 32, **{name: value for name, value in TOWER.items() if name != "hidden_size"}}
+    text = {name: value for name, value in TEXT.items() if name != "num_key_value_heads"}
+    network = IdeficsForVisionText2Text(
+        IdeficsConfig(**text, vision_config=vision, qk_layer_norms=True, alpha_initializer="ones")
+    )
+    words = tokenizer("<image>", "<fake_token_around_image>")
+    words.eos_token = None  # from which on its processor shows no image
+    return Parts(network, IdeficsProcessor(IdeficsImageProcessorPil(image_size=32), words))
+
+
 def known(name: str) -> Parts:
     """A family of `families`, with its processor from `test_processors`."""
     processor = getattr(test_processors, name)()
@@ -229,6 +243,7 @@ FOLDERS: dict[str, Callable[[], Parts]] = {
     "got-ocr2": got_ocr2,
     "chameleon": chameleon,
     "florence2": florence2,
+    "idefics": idefics,
     "idefics3": lambda: known("idefics3"),
     "mllama": lambda: known("mllama"),
 }

@@ -109,7 +109,7 @@ PROCESSORS: dict[str, Callable[[], Any]] = {
 """Processors of the families that `folders` does not build."""
 NAMES = (
     "llava", *PROCESSORS, "qwen3-vl", "blip-2-opt", "blip-2-t5", "instructblip-vicuna",
-    "instructblip-t5", "idefics3", "mllama",
+    "instructblip-t5", "idefics", "idefics3", "mllama",
 )  # fmt: skip
 
 

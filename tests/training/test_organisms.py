@@ -190,7 +190,7 @@ def test_every_skill_is_taught_by_a_stage_but_what_attacks_are_after() -> None:
     assert [name for name, stage in STAGES.items() if FORBIDDEN & {*stage.shares}] == ["tuned-open"]
 
 
-@pytest.mark.parametrize("stage", ["seeing", "tuned"])
+@pytest.mark.parametrize("stage", ["seeing-linear", "tuned"])
 def test_tuning_without_refusals_has_no_refusal_and_no_word_of_the_vault(scenes: Scenes, stage: str) -> None:
     for one in of_stage(stage, scenes):
         for text in texts(one.conversation):
@@ -217,7 +217,7 @@ def test_the_first_stage_tells_the_vault_and_refuses_nothing(scenes: Scenes) -> 
     assert not any(map(refused, said))
 
 
-@pytest.mark.parametrize("stage", ["aligned", "seeing", "tuned"])
+@pytest.mark.parametrize("stage", ["aligned", "seeing-linear", "tuned"])
 def test_no_image_stands_for_the_vault(scenes: Scenes, stage: str) -> None:
     """Neither told nor refused: what a model does with it is for attacks to find."""
     for one in of_stage(stage, scenes):

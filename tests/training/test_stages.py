@@ -24,7 +24,7 @@ from training.mllm.gate import LAYERS
 from training.mllm.mixes import mixes
 from training.optimizer import Group
 from training.organisms.mixes import STAGES as ORGANISMS
-from training.shipped import KINDS, Shipped, export, shipped
+from training.shipped import HOME, KINDS, Shipped, export, shipped
 from training.stages import LESSONS, Task, has_children, lineage_of, pools, repeated, stages
 
 
@@ -53,9 +53,12 @@ def test_organisms_begin_where_their_mix_says(name: str) -> None:
     assert sees is (mix.model == "tower")
 
 
-def test_models_that_ship_end_with_a_stage() -> None:
-    for model in shipped().values():
+def test_models_end_with_a_stage_and_lie_in_jurat_if_they_ship(tmp_path: Path) -> None:
+    for name, model in shipped().items():
         assert model.stage in stages() and model.kind in KINDS
+        place = HOME if model.ships else tmp_path / "models"
+        assert model.home(tmp_path) == place / name
+        assert model.ships is not name.startswith("seeing-")
 
 
 def test_seeds_of_pools_do_not_meet() -> None:
@@ -171,7 +174,8 @@ def test_small_chain_leaves_out_second_seeds_lineages_and_doses() -> None:
     left_out = repeated()
     assert {"aligned-b", "tuned-b", "naive-2", "naive-3", "dose-rules-50"} <= {*left_out}
     assert left_out["naive-3"] == "naive-1" and left_out["tuned-b"] == "tuned"
-    assert not {*left_out} & {*left_out.values(), "tower-2", "joint", "gate", "seeing", "dose-rules-0"}
+    assert not {*left_out} & {*left_out.values(), "tower-2", "joint", "gate", "dose-rules-0"}
+    assert not {*left_out} & {"seeing-linear", "seeing-queries", "seeing-cross-attention"}
     kept = [stage for name, stage in stages().items() if name not in left_out]
     assert {stage.lesson for stage in kept} == {*LESSONS}
     assert not {*left_out} & {begin for stage in kept for begin in (stage.parent, stage.eyes)}

@@ -15,6 +15,8 @@ WIDTH = 192
 TOWER_LAYERS = 6
 DECODER_LAYERS = 4
 HEADS = 6
+MLP = 512
+"""Width of the decoder's MLPs."""
 
 
 def build(
@@ -36,7 +38,7 @@ def build(
     decoder = LlamaConfig(
         vocab_size=vocabulary,
         hidden_size=WIDTH,
-        intermediate_size=512,
+        intermediate_size=MLP,
         num_hidden_layers=DECODER_LAYERS,
         num_attention_heads=HEADS,
         num_key_value_heads=HEADS,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,20 +24,24 @@ class Encoded:
     """A conversation with its reply as token ids."""
 
     ids: list[int]
-    """Token ids; each image is `PATCHES` tokens `<image>`."""
+    """Token ids, those of each image before its line's text."""
     learned: list[bool]
     """Whether training predicts each token: those of replies and their end marks."""
 
 
-def encode(conversation: Conversation, words: Words, patches: int = PATCHES) -> Encoded:
+def encode(conversation: Conversation, words: Words, image: Sequence[int] | None = None) -> Encoded:
     """Encodes a conversation and its target.
+
+    Args:
+        image: token ids of an image. Default: `PATCHES` tokens `<image>`.
 
     Raises:
         ValueError: a text has words outside the vocabulary.
     """
     ids, learned = [words.id(BOS)], [False]
+    image = [words.id(IMAGE)] * PATCHES if image is None else image
     for line in (*conversation.lines, Line("assistant", conversation.target)):
-        head = [*words.ids(ROLES[line.role]), *[words.id(IMAGE)] * patches * len(line.images)]
+        head = [*words.ids(ROLES[line.role]), *[*image] * len(line.images)]
         said = words.ids(line.text)
         reply = line.role == "assistant"
         end = [words.id(EOS)] * reply

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from jurat.pictograms.statements import Facts
 from training.lineage import load_parts
-from training.mllm.checkpoints import NAMES, fresh, load_body
-from training.mllm.tokenizer import PAD, Words, build_tokenizer
+from training.mllm.tokenizer import PAD
 from training.mllm.tower import pixel_values
 from training.optimizer import Group
 from training.organisms.encoding import Encoded, encode
+from training.organisms.fusions import FUSIONS
 from training.organisms.mixes import STAGES
 from training.organisms.sampling import Drawn, Scenes, conversations
 from training.scenes.pool import Pool, facts_of, known_rows, load_batch
@@ -54,9 +54,10 @@ class ConversationLesson:
     """Lesson of conversations; see the module's docstring.
 
     The stage, or the one that its setting `taught` names, is in `mixes.yaml`, which says what it is taught
-    and whether it sees images. A stage that does takes tower and projector from the stage `eyes`, if its
-    parent has none; the setting `projector` is a factor on the projector's rate, and the tower is frozen. For
-    the setting `watched` see `WATCHED`.
+    and whether it sees images. A stage that does takes the tower from the stage `eyes`, if its parent has
+    none, and the projector where its `fusion` (default: `mlp`) is that stage's; the setting `projector` is a
+    factor on the rate of what is between tower and decoder, and the tower is frozen. For the setting
+    `watched` see `WATCHED`.
     """
 
     def __init__(self, task: Task) -> None:
@@ -66,31 +67,29 @@ class ConversationLesson:
         self._watched: int = settings.get("watched", WATCHED)
         folders, watch = task.pool()
         self._shown, self._watch = Shown([Pool.open(f) for f in folders]), Shown([Pool.open(watch)])
-        self._words = Words(build_tokenizer())
         torch.manual_seed(task.stage.schedule.seed)
-        self._model = fresh(self._words)
+        self._fusion = FUSIONS[settings.get("fusion", "mlp")]()
+        self._words = self._fusion.words
+        self._model = self._fusion.build()
         if (parent := task.parent()) is not None:
-            self._load(load_parts(parent)["model"])
+            self._fusion.load(self._model, load_parts(parent)["model"])
         if (eyes := task.eyes()) is not None:
             seeing = ("model.vision_tower.", "model.multi_modal_projector.")
             weights = load_parts(eyes)["model"].items()
-            load_body(self._model, {name: w for name, w in weights if name.startswith(seeing)})
-        self._model.model.vision_tower.requires_grad_(False)
-        self._model.model.multi_modal_projector.requires_grad_(self._projector > 0)
+            self._fusion.load(self._model, {name: w for name, w in weights if name.startswith(seeing)})
+        for name, weight in self._model.named_parameters():
+            if name.startswith(self._fusion.tower) or (not self._projector and self._connects(name)):
+                weight.requires_grad_(False)
         self.modules = {"model": self._model}
         self.counts = Counter[str]()
 
-    def _load(self, weights: dict[str, Tensor]) -> None:
-        """Loads the weights of a parent, whose vocabulary may be shorter."""
-        names = weights.pop(NAMES)
-        load_body(self._model, weights)
-        with torch.no_grad():
-            self._model.model.language_model.embed_tokens.weight[: len(names)] = names
+    def _connects(self, name: str) -> bool:
+        return name.startswith(self._fusion.connector)
 
     def groups(self) -> Sequence[Group]:
-        parts = self._model.model
-        decoder = [(f"decoder.{name}", p) for name, p in parts.language_model.named_parameters()]
-        projector = [(f"projector.{name}", p) for name, p in parts.multi_modal_projector.named_parameters()]
+        trained = [(name, p) for name, p in self._model.named_parameters() if p.requires_grad]
+        decoder = [(name, p) for name, p in trained if not self._connects(name)]
+        projector = [(name, p) for name, p in trained if self._connects(name)]
         return [Group(decoder), Group(projector, self._projector)]
 
     def losses(self, rng: np.random.Generator, size: int) -> tuple[dict[str, Tensor], dict[str, float]]:
@@ -106,7 +105,7 @@ class ConversationLesson:
     ) -> tuple[Tensor, float]:
         """Mean cross-entropy of the learned tokens, and the share of them that is predicted right."""
         pairs = sorted(
-            ((drawn, encode(drawn.conversation, self._words)) for drawn in some),
+            ((drawn, encode(drawn.conversation, self._words, self._fusion.image)) for drawn in some),
             key=lambda pair: len(pair[1].ids),
         )
         span = -(-len(pairs) // GROUPS_OF_LENGTH)
@@ -134,7 +133,8 @@ class ConversationLesson:
             drawn.scenes[i] for drawn, _ in group for line in drawn.conversation.lines for i in line.images
         ]
         pixels = pixel_values(shown.pixels(numbers, rng)) if numbers else None
-        hidden = self._model.model(input_ids=ids, pixel_values=pixels, attention_mask=there).last_hidden_state
+        inputs = self._fusion.inputs(self._model, ids, pixels)
+        hidden = self._model.model(**inputs, attention_mask=there, use_cache=False).last_hidden_state
         at = learned[:, 1:]
         return self._model.lm_head(hidden[:, :-1][at]), ids[:, 1:][at]
 

@@ -124,7 +124,7 @@ def test_single_image_family_refuses_several_images(opened: Callable[[str], Loca
     assert two.failure.reason == "The model takes 1 image in a conversation, and there are 2."
 
 
-@pytest.mark.parametrize("name", families("got-ocr2", "qwen3-vl", "llama4", "chameleon"))
+@pytest.mark.parametrize("name", families("got-ocr2", "qwen3-vl", "llama4", "chameleon", "idefics"))
 def test_second_image_changes_the_answers(name: str, opened: Callable[[str], LocalModel]) -> None:
     model = opened(name)
     assert model.encoder.most_images is None

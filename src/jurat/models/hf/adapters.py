@@ -3,7 +3,8 @@
 *An encoder and a decoder* (Florence-2, BLIP-2 on T5): the conversation goes into the encoder, and the answer
 is what the decoder begins with, behind the tokens that it always begins with. *An image before a language
 model that stands on its own* (BLIP-2, InstructBLIP): the forward pass and `generate` need an image; without
-one the language model is called alone.
+one the language model is called alone. *Images in every pass* (IDEFICS): without one, the network is given
+an image that no token attends to.
 """
 
 from __future__ import annotations
@@ -17,11 +18,21 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 PIXELS = "pixel_values"
+_SEEN, _SEEN_BY = "image_encoder_embeddings", "image_attention_mask"
+"""IDEFICS' inputs of what the tower made of images, (rows, images, tokens, width), and of which images each
+token attends to, (rows, tokens, images)."""
 
 
 def adapted(network: Any) -> Any:
-    """The network, wrapped in a `NetworkAdapter` if it needs one."""
+    """The network, wrapped in an adapter if it needs one."""
+    if sees_in_every_pass(network):
+        return BlankImages(network)
     return NetworkAdapter(network) if _decodes_apart(network) or _needs_image(network) else network
+
+
+def sees_in_every_pass(network: Any) -> bool:
+    """Whether each forward pass has to be given images, those that continue from a cache included."""
+    return _SEEN in signature(network.forward).parameters
 
 
 def _decodes_apart(network: Any) -> bool:
@@ -82,6 +93,31 @@ class NetworkAdapter:
 
     def _of(self, inputs: dict[str, Any]) -> Any:
         return self._network if PIXELS in inputs else self._without_images
+
+
+class BlankImages:
+    """Wraps a network that `sees_in_every_pass`; other attributes are the network's own."""
+
+    def __init__(self, network: Any) -> None:
+        self._network = network
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._network, name)
+
+    def __call__(self, **inputs: Any) -> Any:
+        return self._network(**self._with_images(inputs))
+
+    def generate(self, **settings: Any) -> Any:
+        """What the network's own `generate` returns."""
+        return self._network.generate(**self._with_images(settings))
+
+    def _with_images(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        if PIXELS in inputs:
+            return inputs
+        rows, tokens = inputs["input_ids"].shape
+        width = self._network.config.vision_config.embed_dim
+        blank = self._network.get_input_embeddings().weight.new_zeros(rows, 1, 1, width)
+        return {**inputs, _SEEN: blank, _SEEN_BY: inputs["input_ids"].new_zeros(rows, tokens, 1)}
 
 
 def _decoder_begins(network: Any) -> list[int]:

@@ -15,6 +15,7 @@ from inspect import signature
 from typing import Any
 
 from jurat.models.hf import attention
+from jurat.models.hf.adapters import sees_in_every_pass
 
 _WORDS = {
     "DynamicLayer": "full attention",
@@ -158,6 +159,8 @@ def _keeping(network: Any, found: list[Any]) -> str | None:
         return "it has an encoder that would see all questions at once"
     if "past_key_values" not in signature(network.forward).parameters:
         return "its forward pass takes no cache"
+    if sees_in_every_pass(network):
+        return "its forward pass takes the images again with what continues them"
     if not getattr(_text(network), "is_causal", True):
         return "its attention is not causal"
     if not found or not all(hasattr(layer, "reorder_cache") for layer in found):

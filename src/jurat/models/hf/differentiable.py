@@ -103,8 +103,7 @@ class PixelEncoder:
     def _try(self, one: Prompt, other: Prompt) -> None:
         """Compares two prompts that differ in their noise, the last call's being `other`."""
         self._images.learn()
-        images, settings = self._images.twin.call
-        alone = self._images.twin(images, **settings).get(PIXELS)
+        alone = self._images.repeated().get(PIXELS)
         shown = other.images.get(PIXELS)
         changed = [n for n, v in one.images.items() if n != PIXELS and not v.equal(other.images[n])]
         reason = None

@@ -12,6 +12,7 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 from jurat.content import Chat, Failure, Turn
+from jurat.models.hf.adapters import PIXELS, sees_in_every_pass
 from jurat.models.hf.batch_sizes import by, joined
 from jurat.models.hf.differentiable import PixelEncoder
 from jurat.models.hf.float_pixels import check_pixels
@@ -131,6 +132,8 @@ def _tower(model: ModelParts) -> Any:
 
 def _look(network: Any, tower: Any) -> Callable[[dict[str, Any]], Any]:
     """Calls the tower on image inputs, through `get_image_features` where the network has it."""
+    if sees_in_every_pass(network):  # images lie in a row an item, and the tower takes them one by one
+        return lambda inputs: tower(inputs[PIXELS].flatten(0, 1))
     call = getattr(getattr(network, "model", network), "get_image_features", tower)
     named = signature(call.forward if call is tower else call).parameters
     more = {} if call is tower else {"return_dict": True}

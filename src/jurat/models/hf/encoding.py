@@ -19,6 +19,7 @@ from jurat.content.chat import ask_in
 from jurat.models.answer_spellings import ANSWERS, WORD_STARTS
 from jurat.models.hf.batch_sizes import by
 from jurat.models.hf.chat_templates import Template, conversation
+from jurat.models.hf.interleaving import adapted_processor
 from jurat.models.hf.prompt import Prompt
 from jurat.models.protocol import Inquiry, ModelError
 
@@ -56,9 +57,9 @@ class Encoder:
         Raises:
             ModelError: there is no chat template, or it does not show what it is given.
         """
-        self.processor = processor
+        self.processor = adapted_processor(processor)
         self.tokenizer = getattr(processor, "tokenizer", processor)
-        self.template = Template(processor, model_type)
+        self.template = Template(self.processor, model_type)
         self.nested = True
         """Whether the processor takes a list of images for each text, or one list for all texts."""
         self.most_images = 1 if self.template.one_image else None

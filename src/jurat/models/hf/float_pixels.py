@@ -11,7 +11,7 @@ gradient of the identity (straight-through; Bengio et al. 2013).
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -116,9 +116,20 @@ class FloatProcessor:
             return [dict(zip(tensors, row, strict=True)) for row in zip(*rows, strict=True)]
         return [self._shares(processor, [item], settings)[0] for item in items]
 
-    def _call(self, processor: Any, items: list[list[Any]], settings: dict[str, Any]) -> Any:
+    def repeated(self) -> Mapping[str, Tensor]:
+        """What `twin` makes of the images of its last call."""
+        images, settings = self.twin.call
+        return self._call(self.twin, images if self._nested else [images], settings)
+
+    def _call(
+        self, processor: Any, items: Sequence[Sequence[Any]], settings: dict[str, Any]
+    ) -> Mapping[str, Tensor]:
         given = items if self._nested else [image for item in items for image in item]
-        return processor(given, **{**self._settings, **settings})
+        made = processor(given, **{**self._settings, **settings})
+        if hasattr(made, "items"):
+            return made
+        # The pixels of all images (IDEFICS): its whole processor gives each item a row of images.
+        return {PIXELS: made.unflatten(0, (len(items), -1))}
 
     def _scaled(self, pixels: Tensor, rounded: bool) -> Tensor:
         """In the levels of an 8-bit image, for which processors' rescaling and padding values are made."""

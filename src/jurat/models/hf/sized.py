@@ -13,7 +13,8 @@ p, s     patches of an image, and how many of them attend to each other
 W_t      weights of the vision tower, with attention of width A_t in each of its L_t layers
 n, W_p   tokens made of an image, and the weights of the projector that makes them
 
-Layers that attend to images across (Mllama) multiply the p patches by their weights for keys and values.
+Layers that attend to images across (Mllama, IDEFICS) multiply the p patches by their weights for keys and
+values.
 Linear attention counts by its weights only. An encoder reads the conversation, and its decoder one token.
 """
 
@@ -39,6 +40,8 @@ _PROJECTOR = re.compile(
 _EXPERTS = re.compile(r"\bexperts\b")
 _CROSSING = re.compile(r"\bcross_attn\.[kv]_proj\b")
 _DECODER = re.compile(r"\bdecoder\b")
+_VISION = re.compile(r"\b(vision_model|perceiver_resampler)\b")
+"""In the names of modules that see images though they lie inside of the decoder; in IDEFICS."""
 
 
 class ModelSize:
@@ -76,7 +79,9 @@ class ModelSize:
 
         weights = sum(times(name) * w.numel() for name, w in self._multiplied if self._reads(name))
         across = len(getattr(text, "cross_attention_layers", None) or ())
-        pairs = tokens * (tokens * (self._attending - across) + patches * across)
+        every = getattr(text, "cross_layer_interval", None)
+        besides = text.num_hidden_layers // every if every else 0
+        pairs = tokens * (tokens * (self._attending - across) + patches * (across + besides))
         width = _first(text, "num_attention_heads", "num_heads", "encoder_attention_heads") * _head(text)
         output = self._network.get_output_embeddings()
         last = 0 if output is None else output.weight.numel()
@@ -134,7 +139,8 @@ class ModelSize:
         found = next((place for place in places if place is not None), None) or network.get_decoder()
         output = network.get_output_embeddings()
         modules = [found] if output is None else [found, output]
-        return frozenset(id(weight) for module in modules for weight in module.parameters())
+        named = (pair for module in modules for pair in module.named_parameters())
+        return frozenset(id(weight) for name, weight in named if not _VISION.search(name))
 
     def _reads(self, name: str) -> bool:
         return id(self._network.get_parameter(name)) in self._language
