@@ -117,7 +117,7 @@ def _with_ends(metric: str, digits: str) -> str:
 def main(argv: list[str] | None = None) -> None:
     parser = files(argparse.ArgumentParser(description=__doc__))
     parser.add_argument("--model", action="append", help="NAME or LABEL=FOLDER; default: bundled and naive")
-    parser.add_argument("--per-rule", type=int, default=20, help="pairs of scenes for each of fourteen rules")
+    parser.add_argument("--per-rule", type=int, default=20, help="pairs of scenes for each rule")
     parser.add_argument("--fit-on", type=int, default=10, help="pairs for each rule to fit on")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--scenes", type=Path, default=Path("bench/scenes"), help="where scenes are kept")

@@ -20,7 +20,7 @@ def one_thread() -> None:
 @pytest.fixture(scope="session")
 def splits() -> dict[str, list[BenchItem]]:
     """One pair per rule of each paired split, and the corresponding scenes of the others."""
-    names = ("dev", "test", "habits", "vault", "borderline", "redrawn")
+    names = ("dev", "test", "habits", "vault", "borderline", "redrawn", "unmet")
     drawn = {name: list(draw_split(name, 3, 1)) for name in names}
     # The scenes of flip are those of test, which are drawn already: its own path is tested on a few.
     return drawn | {

@@ -170,8 +170,10 @@ def test_further_seeds_run_only_rows_needed_by_claims(tmp_path):
     assert {(row["model"], row["preset"], len(row["ablate"]), row["split"]) for row in items} >= {
         ("naive#2", "quick", 0, "test"),
         ("naive#all", "quick", 0, "test"),
+        ("naive#2", "quick", 0, "rare"),
+        ("naive#all", "quick", 0, "rare"),
     }
-    assert len(items) == 8
+    assert len(items) == 10
 
 
 def test_row_missing_for_one_seed_is_not_pooled():

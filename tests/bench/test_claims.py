@@ -163,7 +163,7 @@ def forced(model: str, split: str, low: float, high: float, p: float) -> dict[st
 
 
 def test_forced_errors_are_one_family_over_all_models_and_splits() -> None:
-    pairs = [(model, split) for model in ("bundled", "naive", "naive#2") for split in ("test", "vault")]
+    pairs = [(model, split) for model in ("bundled", "naive", "naive#2") for split in ("test", "redrawn")]
     paired = [forced(*pair, 0.01, 0.03, 0.004 + 0.002 * i) for i, pair in enumerate(pairs)]
     rows = [
         row(name, 100, 0.1) | {"model": model, "split": split, "risk_at": {"0.9": 0.1, "1.0": error}}

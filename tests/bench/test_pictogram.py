@@ -17,10 +17,19 @@ from jurat.bench.pictogram import (
     keep_split,
     rule_type,
 )
-from jurat.bench.pictogram.definition import LEVELS, OCCLUSION, PARTNERS
-from jurat.bench.pictogram.pairs import fair
+from jurat.bench.pictogram.definition import (
+    LEVELS,
+    OCCLUSION,
+    OPEN_SPLITS,
+    PARTNERS,
+    UNMET_TYPES,
+    splits_named,
+)
+from jurat.bench.pictogram.pairs import draw_pair, fair
+from jurat.bench.pictogram.placing import SceneRequest
 from jurat.constitution import check_constitution
 from jurat.pictograms.cases import broken_rules
+from jurat.pictograms.objects import HELD_APART
 from jurat.pictograms.pieces import Layout, Rendering, covered, draw_layout
 from jurat.pictograms.reading import parse
 from jurat.pictograms.scene import GAP, draw
@@ -58,7 +67,7 @@ def differences(a: Layout, b: Layout) -> int:
     return 1 if shorter in one_less else 99
 
 
-@pytest.mark.parametrize("split", ("dev", "test", "vault"))
+@pytest.mark.parametrize("split", ("dev", "test", "vault", "unmet"))
 def test_scenes_of_a_pair_differ_in_one_piece(splits, split):
     for broken, near in zip(splits[split][::2], splits[split][1::2], strict=True):
         assert broken.layout.ground == near.layout.ground
@@ -76,7 +85,7 @@ def test_images_of_a_pair_differ_only_at_that_piece(splits):
 def test_habits_pairs_differ_in_one_piece_and_companions(splits):
     for broken, near in zip(splits["habits"][::2], splits["habits"][1::2], strict=True):
         count = broken.companions
-        assert count == near.companions >= 1
+        assert count == near.companions >= (rule_type("habits", broken.rule) != "only")
         # The companions come last in the violating scene, and are cut off before the centre is compared.
         assert 1 <= differences(broken.layout, near.layout) <= 1 + count or len(broken.layout.pieces) != len(
             near.layout.pieces
@@ -97,7 +106,7 @@ def test_habits_split_inverts_usual_co_occurrence(splits):
 
 
 def test_companions_are_no_partners_of_other_pieces(splits):
-    for item in splits["habits"][::2]:
+    for item in (each for each in splits["habits"][::2] if each.companions):
         companions = item.layout.pieces[-item.companions :]
         others = {piece.kind for piece in item.layout.pieces[: -item.companions]}
         assert not any(PARTNERS.get(piece.kind, frozenset()) & others for piece in companions), item.id
@@ -141,16 +150,42 @@ def test_borderline_soft_truth_matches_the_drawing(splits):
 @pytest.mark.parametrize("name", LAWS)
 def test_constitutions_have_the_required_rule_types(name):
     constitution = constitution_of(name)
-    assert len(constitution.rules) == len(RULE_TYPES) == 14
-    assert set(RULE_TYPES) == {"attribute", "part", "relation", "count", "alternatives", "text", "exception"}
-    for rule, kind in zip(constitution.rules, RULE_TYPES, strict=True):
+    types = UNMET_TYPES if name == "unmet" else RULE_TYPES
+    assert len(constitution.rules) == (14 if name == "vault" else len(types))
+    assert set(RULE_TYPES) >= {"attribute", "part", "relation", "count", "alternatives", "text", "exception"}
+    for rule, kind in zip(constitution.rules, types, strict=name != "vault"):
         assert rule.description and parse(rule.description)
+        assert rule_type(name, rule.id) == kind
         for clause in (*rule.clauses, *rule.unless):
             assert clause.objects and all(parse(s.text) for s in clause.alternatives)
         if name != "flip":
             assert bool(rule.unless) is (kind == "exception")
+        if name not in ("flip", "vault") and kind in ("size", "only", "list"):
+            (clause,) = rule.clauses
+            assert parse(clause.alternatives[0].text).kind in ("larger", "only", "touches")
     assert constitution.source is not None
     assert [p for p in check_constitution(constitution.source) if p.severity == "error"] == []
+
+
+def test_rules_of_unmet_speak_of_pairs_that_never_meet_in_training():
+    for rule in constitution_of("unmet").rules:
+        said = [parse(s.text) for clause in (*rule.clauses, *rule.unless) for s in clause.alternatives]
+        first, *others = dict.fromkeys(min(noun.classes) for one in said for noun in one.nouns())
+        assert others and all(frozenset((first, other)) in HELD_APART for other in others), rule.id
+
+
+@pytest.mark.parametrize("kind", ["size", "list"])
+def test_near_misses_of_relations_often_lack_an_argument(kind, rng):
+    constitution, look = constitution_of("dev"), SPLITS["dev"]
+    rule = constitution.rules[RULE_TYPES.index(kind)]
+    statement = parse(rule.clauses[0].alternatives[0].text)
+    request = SceneRequest(constitution, rule, LEVELS[0], look.rendering, look.sprites)
+    near = [draw_pair(request, rng)[1].facts for _ in range(10)]
+    lacking = [
+        not (facts.which(statement.nouns()[0]) and any(map(facts.which, statement.nouns()[1:])))
+        for facts in near
+    ]
+    assert any(lacking) and not all(lacking)
 
 
 @pytest.mark.parametrize("name", LAWS)
@@ -196,8 +231,13 @@ def test_seed_determines_the_scenes():
     assert [item.layout for item in first] != [item.layout for item in other]
 
 
+def test_all_names_every_split_but_dev_and_vault():
+    assert set(splits_named(["all"])) == set(SPLITS) - {"dev", "vault"}
+    assert splits_named(["test", "all", "vault"]) == ("test", *OPEN_SPLITS[1:], "vault")
+
+
 def test_pairs_cycle_through_the_levels():
-    names = [item.level for item in draw_split("dev", 1, 3) if item.rule == "spider"]
+    names = [item.level for item in draw_split("dev", 1, len(LEVELS)) if item.rule == "spider"]
     assert names[::2] == [level.name for level in LEVELS] == names[1::2]
 
 

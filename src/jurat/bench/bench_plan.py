@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from jurat.bench.labelled.folds import FOLDS
 from jurat.bench.labelled.labelled_images import LabelledImages
 from jurat.bench.methods.registry import Method
-from jurat.bench.pictogram.definition import CLAIMED_SPLITS, OPEN_SPLITS, PER_RULE, constitution_of
+from jurat.bench.pictogram.definition import OPEN_SPLITS, PER_RULE, constitution_of
 from jurat.bench.pictogram.items import BenchItem
 from jurat.bench.pictogram.splits import FORMAT, keep_split
 
@@ -92,8 +92,7 @@ class BenchPlan:
     """Whether models are asked anything only once (`jurat.bench.answer_cache`). Rows stay the same, but for
     rounding; a run takes less time."""
     claims_of_seeds: bool = False
-    """Whether further training seeds are only put to what claims rest on: methods that are `claimed`, on
-    `CLAIMED_SPLITS`."""
+    """Whether further training seeds are judged only by the methods that claims rest on (`claimed`)."""
     workers: int = 1
     """Models that are judged side by side, each by a process of its own."""
     calibration: Calibration | None = None
@@ -101,7 +100,8 @@ class BenchPlan:
 
     def methods_of(self, subject: BenchModel, split: str) -> list[Method]:
         """The methods to run with a model on a split."""
-        wanted = [method for method in self.methods if method.claimed or not self._claims_only(subject)]
+        less = self.claims_of_seeds and subject.is_further_seed
+        wanted = [method for method in self.methods if method.claimed or not less]
         if self.labelled is not None:
             return wanted
         return [method for method in wanted if method.splits is None or split in method.splits]
@@ -110,7 +110,7 @@ class BenchPlan:
         """The splits to run a model on."""
         if self.labelled is not None:
             return list(self.labelled.constitutions)
-        return [split for split in self.splits if split in CLAIMED_SPLITS or not self._claims_only(subject)]
+        return list(self.splits)
 
     def items_of(self, split: str) -> tuple[Constitution, Sequence[BenchItem]]:
         """The items of a split, drawn if they are not there yet, and what they are judged under."""
@@ -124,6 +124,3 @@ class BenchPlan:
             thresholds = self.labelled.constitutions[split].thresholds_digest
             return {"items": self.labelled.digest, "thresholds": thresholds}
         return {"seed": self.seed, "per_rule": self.per_rule, "format": FORMAT}
-
-    def _claims_only(self, subject: BenchModel) -> bool:
-        return self.claims_of_seeds and subject.is_further_seed

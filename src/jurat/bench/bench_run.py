@@ -30,7 +30,7 @@ Say = Callable[[str], None]
 LEADS = ("jurat", "clue", "quick")
 """Presets that every other row is compared with."""
 PAIRED = ("f1", "aurc", "risk", "accuracy", "brier", "forced", "forced_f1")
-SLICE_SPLIT, SLICE_SCENES, SLICE_PRESETS = "test", 28, ("jurat", "clue", "direct")
+SLICE_SPLIT, SLICE_SCENES, SLICE_PRESETS = "test", 34, ("jurat", "clue", "direct")
 """What a results file holds scene by scene: the first pair of every rule."""
 
 

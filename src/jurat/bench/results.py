@@ -123,7 +123,7 @@ def _head(results: dict[str, Any]) -> Iterator[str]:
     yield ""
     yield f"`{told['command']}`"
     yield ""
-    drawn = f"; seed {bench['seed']}, {bench['per_rule']} pairs a rule" if bench else ""
+    drawn = "; format {format}, seed {seed}, {per_rule} pairs a rule".format_map(bench) if bench else ""
     yield f"jurat {told['jurat']}, commit {told['commit'] or 'unknown'}, {told['time']}{drawn}."
     yield from other_runs(told)
     if calibration := told.get("calibration"):
@@ -180,7 +180,8 @@ def claims_table(results: dict[str, Any]) -> Iterator[str]:
     yield "## What became of the claims"
     yield ""
     yield (
-        "Those of `docs/method.md`, by the rows of test, habits, flip and vault. A difference is shown, or "
+        "Those of `docs/method.md`, by the rows of test, habits, flip and vault, and where a claim is about "
+        f"{ACROSS} also of redrawn and unmet. A difference is shown, or "
         "speaks against, where its interval leaves out zero, and for several training seeds where it does so "
         "in each; forced accuracy and costs are compared as they are. A ratio of risks without an interval "
         "is open. A baseline that was left out, or finds less than "

@@ -56,13 +56,12 @@ def pictograms(
     ablate: Ablate = None,
     model: options.Models = ["bundled"],  # noqa: B006 (typer reads the default, and nobody changes it)
     split: Annotated[
-        list[str] | None,
+        list[str],
         typer.Option(
             metavar="NAME",
-            help="test, habits, flip, rare, borderline; also redrawn, dev, vault. Default: the first five.",
-            show_default=False,
+            help="all (test, habits, flip, rare, borderline, redrawn, unmet), one of these, dev or vault.",
         ),
-    ] = None,
+    ] = ["all"],  # noqa: B006
     seed: Annotated[int, typer.Option(min=0, help="Another seed draws other scenes.")] = 0,
     per_rule: Annotated[
         int, typer.Option(metavar="N", min=1, max=10_000, help="Pairs of scenes per rule.")
@@ -75,23 +74,20 @@ def pictograms(
     *,
     opening: ModelOptions,
 ) -> None:
-    """Run Pictogram Bench: violating scenes and near misses for fourteen rules, and further splits.
+    """Run Pictogram Bench: violating scenes and near misses for seventeen rules, and further splits.
 
     Writes results.json, results.md and figures into --out, beside the scenes and all predictions. The same
     command resumes a run that was stopped.
     """
     from jurat.bench.bench_plan import BenchPlan
     from jurat.bench.methods.registry import rows_for
-    from jurat.bench.pictogram.definition import OPEN_SPLITS, SPLITS
+    from jurat.bench.pictogram.definition import splits_named
 
-    for name in split or ():
-        if name not in SPLITS:
-            raise JuratError(f"There is no split {name!r}.", hint=f"There are {', '.join(SPLITS)}.")
     plan = BenchPlan(
         out,
         rows_for(method or [], ablate or []),
         options.subjects(model, opening),
-        tuple(dict.fromkeys(split or OPEN_SPLITS)),
+        splits_named(split),
         seed,
         per_rule,
         options.or_none(detector),

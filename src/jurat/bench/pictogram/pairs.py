@@ -26,6 +26,7 @@ from jurat.bench.pictogram.placing import (
     apart,
     central_objects,
     named_classes,
+    only_of,
     require,
     seat,
 )
@@ -34,7 +35,7 @@ from jurat.pictograms.objects import CLASSES, LOOKALIKES, OBJECTS
 from jurat.pictograms.pieces import Layout, Rendering, beside, covered, draw_layout, overlaps, random_piece
 from jurat.pictograms.reading import parse
 from jurat.pictograms.scene import GAP, LEAST_OVERLAP, LEAST_VISIBLE, MOST, MOST_OVERLAP, Scene
-from jurat.pictograms.statements import Facts, Lies, Touches, Visible
+from jurat.pictograms.statements import Facts, Larger, Lies, Touches, Visible
 
 if TYPE_CHECKING:
     from jurat.constitution import Clause, Rule
@@ -97,6 +98,8 @@ def _place(
 
 
 def _bystander(layout: Layout, centre: int, request: SceneRequest, rng: Random, avoid_habits: bool) -> int:
+    if noun := only_of(request.rule):
+        return int(rng.choice(sorted(noun.classes)))
     kinds = [piece.kind for piece in layout.pieces]
     alike = sorted({k for kind in kinds[:centre] for k in LOOKALIKES[kind]} - named_classes(request.rule))
     for _ in range(20):
@@ -175,6 +178,9 @@ def _changes(layout: Layout, centre: int, request: SceneRequest, rng: Random) ->
             piece = layout.pieces[at]
             elsewhere = random_piece(rng, piece.kind, (piece.side, piece.side))
             added = layout.change(at, x=elsewhere.x, y=elsewhere.y)
+        elif any(isinstance(s, Larger) for s in statements) and chance < 0.6:
+            factor = rng.uniform(0.5, 0.8) if rng.random() < 0.5 else rng.uniform(1.25, 1.8)
+            added = layout.change(at, side=float(factor * layout.pieces[at].side))
         elif chance < 0.92:
             added = layout.change(at, kind=_other(layout.pieces[at].kind, named, rng))
         else:
@@ -193,9 +199,10 @@ def _excepted(layout: Layout, request: SceneRequest, rng: Random) -> Layout | No
 
 def _moved_off(layout: Layout, at: int, centre: int, rng: Random) -> Layout | None:
     """One of two touching objects moved a little way off."""
-    to = int(rng.integers(centre))
-    if to == at:
+    others = [i for i in range(centre) if i != at]
+    if not others:
         return None
+    to = int(rng.choice(others))
     moved = beside(rng, layout, to, layout.pieces[at], MISS)
     return None if moved is None else layout.change(at, x=moved.x, y=moved.y)
 

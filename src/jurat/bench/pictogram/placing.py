@@ -14,7 +14,17 @@ from jurat.pictograms.objects import OBJECTS, WORDS, Noun
 from jurat.pictograms.pieces import REACH, Layout, Piece, Rendering, beside, random_piece, separation
 from jurat.pictograms.reading import parse
 from jurat.pictograms.scene import GAP, LEAST_OVERLAP, NEAR, Scene
-from jurat.pictograms.statements import Count, Facts, Lies, Reads, Statement, Touches, Visible
+from jurat.pictograms.statements import (
+    Count,
+    Facts,
+    Larger,
+    Lies,
+    Only,
+    Reads,
+    Statement,
+    Touches,
+    Visible,
+)
 
 if TYPE_CHECKING:
     from jurat.constitution import Constitution, Rule
@@ -79,9 +89,11 @@ def require(statement: Statement, centre: list[CentralObject], rng: Random) -> N
         case Touches():
             first, other = have((statement.first,)), have(statement.others)
             centre[max(first, other)].touches = min(first, other)
-        case Lies():
+        case Lies() | Larger():
             have((statement.first,))
             have((statement.other,))
+        case Only():
+            have((statement.noun,))
         case Count():
             kind = centre[have((statement.noun,))].kind
             there = sum(thing.kind in statement.noun.classes for thing in centre)
@@ -111,6 +123,12 @@ def seat(
         if all(apart(piece, other) for other in layout.pieces):
             return piece
     return None
+
+
+def only_of(rule: Rule) -> Noun | None:
+    """What a rule forbids to be all that is there, if it does."""
+    said = (parse(s.text) for clause in rule.clauses for s in clause.alternatives)
+    return next((statement.noun for statement in said if isinstance(statement, Only)), None)
 
 
 def named_classes(rule: Rule) -> frozenset[int]:

@@ -13,13 +13,13 @@ from jurat.bench.pictogram.borderline import draw_borderline
 from jurat.bench.pictogram.definition import LEVELS, PER_RULE, RARE, RULE_TYPES, SPLITS, constitution_of
 from jurat.bench.pictogram.items import BenchItem, Purpose, drawing, read_items, write_items
 from jurat.bench.pictogram.pairs import draw_pair
-from jurat.bench.pictogram.placing import DrawnScene, SceneRequest
+from jurat.bench.pictogram.placing import DrawnScene, SceneRequest, only_of
 from jurat.pictograms.cases import broken_rules
 from jurat.pictograms.reading import parse
 from jurat.pictograms.scene import draw
 from jurat.pictograms.statements import Facts, Touches, Visible
 
-FORMAT = 2
+FORMAT = 3
 """Version of the drawing; raised whenever the same seed would draw other scenes."""
 
 
@@ -80,10 +80,10 @@ def _pairs(split: str, seed: int, per_rule: int) -> Iterator[BenchItem]:
             rng = _rng(split, seed, number, pair)
             level = LEVELS[pair % len(LEVELS)]
             # Companions come on top of the bystanders, so habits are broken in plainer scenes.
-            companions = 1 + pair % 3 if split == "habits" else 0
-            request = SceneRequest(
-                constitution, rule, LEVELS[0] if companions else level, look.rendering, look.sprites
-            )
+            # A rule about all that is there leaves no room for them.
+            companions = 1 + pair % 3 if split == "habits" and only_of(rule) is None else 0
+            level = LEVELS[0] if split == "habits" else level
+            request = SceneRequest(constitution, rule, level, look.rendering, look.sprites)
             drawn = draw_pair(request, rng, companions)
             for want, each in zip(_PAIR, drawn, strict=True):
                 yield _item(split, rule.id, pair, want, request, each, companions=companions)
