@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from itertools import count
 
 from jurat.benchmarks.drawn import DrawnReader, visible
 from jurat.benchmarks.reader import Row
@@ -50,11 +51,11 @@ class Vault(DrawnReader):
         how = _IN_WORDS[number // len(_KEYS) % len(_IN_WORDS)]
         asked, answer = about(say, named(say, name, how), name, key)
         yield make("words", asked, answer)
-        first, second = place.pair
+        parts = count(1 if name == WORLD.forbidden else 11)  # tell the pictures of a row apart
         shown = {
-            "sign": (self._scene(row, 1, sign=place.sign),),
-            "mark": (self._scene(row, 2, mark=place.mark),),
-            "both": (self._scene(row, 3, sign=first), self._scene(row, 4, sign=second)),
+            "sign": (self._scene(row, next(parts), sign=place.sign),),
+            "mark": (self._scene(row, next(parts), mark=place.mark),),
+            "both": tuple(self._scene(row, next(parts), sign=word) for word in place.pair),
         }
         for what, pictures in shown.items():
             asked, answer = about(say, say(f"references.{what}"), name, key)
