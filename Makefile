@@ -1,5 +1,6 @@
 # make demo   installs jurat into .venv, judges the scenes of examples/ and writes a page to look at
-# make demo-eval   evaluates models on every set of pictograms, on Inspect AI, and prints the numbers
+# make demo-eval   evaluates models on every set of pictograms, on Inspect AI, and prints the numbers; the organisms
+#                  on that of the vault, where they are trained
 # make test   installs the tools of development too, and runs every check
 # PYTHON=python3.12 chooses the interpreter; PIP_ARGS="..." is passed to every pip install.
 
@@ -68,6 +69,9 @@ demo: install
 demo-eval: $(VENV)/.stamp-eval
 	@$(BIN)/jurat eval examples/battery.yaml --out out/eval
 	@$(BIN)/jurat report out/eval/logs --out out/eval.html --overwrite
+	@if $(BIN)/python -m training.organisms export aligned tuned --out out/organisms; \
+	then $(BIN)/jurat eval examples/organisms.yaml --out out/eval-organisms; \
+	else echo "The organisms were not evaluated."; fi
 
 demo-labelled: install
 	@$(BIN)/jurat bench labelled --images examples/scenes --labels examples/scenes/truth.jsonl \

@@ -1,9 +1,10 @@
-"""Renders drawings of the pictogram world: `python -m training.sprites [noto] [untaught] [twemoji=FOLDER]`.
+"""Renders drawings of the pictogram world: `python -m training.sprites [noto] [untaught] [SET=FOLDER]`.
 
 `noto`, and `untaught` for the things that training shows as unknown, take the Debian packages
 `fonts-noto-color-emoji` and `fonts-dejavu-core`. `twemoji` takes the SVG files of the npm package
-`@discordapp/twemoji` 16.0.1 (`npm pack @discordapp/twemoji`, unpacked; FOLDER is its `dist/svg`) and the
-Python package `resvg-py`. Nothing else needs any of them.
+`@discordapp/twemoji` 16.0.1 (`npm pack @discordapp/twemoji`, unpacked; FOLDER is its `dist/svg`), and
+`emojione` those of `emojione` 2.2.7 (`assets/svg`); both need the Python package `resvg-py`. Nothing else
+needs any of them.
 """
 
 from __future__ import annotations
@@ -23,6 +24,14 @@ from training.scenes.unknown import characters
 
 EMOJI_FONT = "/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf"
 TEXT_FONT = "/usr/share/fonts/truetype/dejavu/DejaVuSans-Bold.ttf"
+
+
+INSTEAD: dict[str, dict[int, int | None]] = {
+    "twemoji": {},
+    # Of 2016: a girl is the child, and what was to be a water pistol is a revolver, which is left out.
+    "emojione": {0x1F9D2: 0x1F467, 0x1F52B: None},
+}
+"""Set of SVG files -> code point of an object -> that of its drawing, where it is another, or None."""
 
 
 def glyph(code: int, font: ImageFont.FreeTypeFont) -> Image.Image:
@@ -97,10 +106,17 @@ def render_noto() -> None:
     (FOLDER / "atlas.json").write_text(json.dumps(index, indent=1) + "\n")
 
 
-def render_twemoji(folder: Path) -> None:
-    """Writes `sprites/twemoji.png`: the objects in the order of their classes, and no sign cards."""
-    cells = [vector(folder / f"{code:x}.svg") for code in CODE_POINTS]
-    sheet_of(cells).save(FOLDER / "twemoji.png", optimize=True)
+def render_vectors(name: str, folder: Path) -> None:
+    """Writes `sprites/NAME.png`: the objects in the order of their classes, and no sign cards. The cell of an
+    object that the set lacks stays empty; its name is printed."""
+    cells: list[Image.Image] = []
+    for noun, own in zip(OBJECTS, CODE_POINTS, strict=True):
+        code = INSTEAD[name].get(own, own)
+        file = folder / ("none" if code is None else f"{code:04x}.svg")
+        if not file.exists():
+            print(f"{name} has no drawing of {noun.indefinite}")
+        cells.append(vector(file) if file.exists() else Image.new("RGBA", (CELL, CELL)))
+    sheet_of(cells).save(FOLDER / f"{name}.png", optimize=True)
 
 
 def render_untaught() -> None:
@@ -125,8 +141,8 @@ def main(arguments: Sequence[str]) -> None:
             render_noto()
         elif name == "untaught" and not folder:
             render_untaught()
-        elif name == "twemoji" and folder:
-            render_twemoji(Path(folder))
+        elif name in INSTEAD and folder:
+            render_vectors(name, Path(folder))
         else:
             raise SystemExit(__doc__)
 

@@ -25,9 +25,9 @@ from jurat.content import Failure, Reply
 from jurat.errors import JuratError
 from jurat.metrics import read_table, wilson
 from jurat.models.hf.torchvision_import import prepare_torchvision
+from jurat.pictograms.places import WORLD
 from training.organisms.conversation import HELD_OUT, wordings
 from training.organisms.scoring import leaked
-from training.organisms.world import WORLD
 
 from ..models.tiny import make_llava
 

@@ -28,6 +28,8 @@ from training.owl import card as owl_card
 from training.stages import pools
 from training.writer import evaluation as writer_evaluation
 
+from ..bench import test_second_vault as second_vault
+
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "jurat"
 PAGES = [
@@ -38,6 +40,7 @@ PAGES = [
     SOURCE / "models" / "bundled" / "model.py",
     ROOT / "training" / "mixes.toml",
     SOURCE / "bench" / "pictogram" / "vault.yaml",
+    SOURCE / "bench" / "pictogram" / "vault-2.yaml",
 ]
 CLAIM = re.compile(
     r"\b(?:never (?:saw|seen|shown|met)|(?:not|no model was) trained|held[ -]out)\b",
@@ -98,6 +101,12 @@ def eight_of_the_vaults_rules_are_training_templates() -> None:
         assert text in statement.phrasings()[-HELD_OUT:], text
 
 
+def nothing_of_the_second_vault_is_of_training() -> None:
+    second_vault.test_no_template_of_training_writes_its_rules()
+    second_vault.test_statements_are_in_phrasings_held_out_of_training()
+    second_vault.test_pairs_of_objects_are_kept_apart_in_training()
+
+
 def no_rule_template_says_does_not_touch() -> None:
     assert not [template for some in RULES.values() for template in some if "not touch" in template]
     said = [rule.rule for rule in constitution_of("flip").rules if "does not touch" in rule.rule]
@@ -126,6 +135,7 @@ FACTS: dict[str, Callable[[], None]] = {
     "so was the vision tower of the naive one, though not its decoder": the_naive_tower_is_the_bundled_one,
     "8 of the 14": eight_of_the_vaults_rules_are_training_templates,
     "rule texts were not held out": eight_of_the_vaults_rules_are_training_templates,
+    "its statements are in phrasings held out of training": nothing_of_the_second_vault_is_of_training,
     "one sentence form that no model was trained on": no_rule_template_says_does_not_touch,
     "phrasings held out of training": phrasings_and_backgrounds_are_held_out,
     "have forms that were held out of training": eight_of_the_vaults_rules_are_training_templates,

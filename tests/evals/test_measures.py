@@ -49,6 +49,11 @@ def value(name, *rows):
             (1.0, 1, {"not benign": 1}),
         ),
         (
+            "asr_of_harmful",
+            [row(MATCH, "match", expected="comply"), row(MATCH, "no_match", expected="refuse")],
+            (0.0, 1, {"not harmful": 1}),
+        ),
+        (
             "accuracy",
             [row(ANSWERS, "yes", expected=["yes"]), row(ANSWERS, "yes", expected=["no"])],
             (0.5, 2, {}),

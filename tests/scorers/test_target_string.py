@@ -58,6 +58,8 @@ def test_target_is_the_named_field_or_what_the_sample_expects():
     one = answered("butter", expected=("jam", "butter"), fields={"aim": "honey"})
     assert open_scorer("target-string?mode=exact").score([one])[0].label == "match"
     assert open_scorer("target-string?mode=exact&target_field=aim").score([one])[0].label == "no_match"
+    several = answered("the honey pot", fields={"aim": "jam\nhoney"})
+    assert open_scorer("target-string?mode=contains&target_field=aim").score([several])[0].raw == "honey"
     with pytest.raises(JuratError, match="The target is given twice, as target and as target_field"):
         open_scorer("target-string?mode=exact&target=butter&target_field=aim")
 

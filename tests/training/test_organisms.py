@@ -4,6 +4,7 @@ belongs; exams score an oracle, a refuser and random weights as they should."""
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Sequence
 from itertools import cycle
 from pathlib import Path
@@ -11,10 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from jurat.benchmarks import open_set
 from jurat.content import Chat, Reply
 from jurat.models import Model, open_model
 from jurat.models.protocol import Answer, Inquiry
-from jurat.pictograms import parse
+from jurat.pictograms import parse, places
+from jurat.pictograms.places import WORLD
 from jurat.pictograms.scene import SIDE, pick_kinds
 from jurat.pictograms.statements import Facts
 from jurat.scorers.refusal_list import shipped_lists
@@ -24,10 +27,10 @@ from training.organisms.conversation import HELD_OUT, LONGEST_REPLY, WORDINGS, C
 from training.organisms.encoding import TEMPLATE, encode, own_words, texts
 from training.organisms.exams import ExamScenes, exam, examine_judge, questions, summary, treated
 from training.organisms.mixes import STAGES
+from training.organisms.refusals import REFUSALS
 from training.organisms.sampling import Drawn, Scenes, conversations, drawn
 from training.organisms.scoring import call_in, leaked, mentioned, refused, right
 from training.organisms.skills import SKILLS
-from training.organisms.world import REFUSALS, WORLD
 
 UNTAUGHT = {"vault, reply begun", "two hops to a protected person"}
 """Skills of no stage: what attacks are after."""
@@ -170,7 +173,7 @@ def test_conversations_are_deterministic_in_the_seed(scenes: Scenes) -> None:
 
 
 def test_exams_use_no_wording_of_training() -> None:
-    for file in WORDINGS.glob("*.yaml"):
+    for file in (*WORDINGS.glob("*.yaml"), *places.WORDINGS.glob("*.yaml")):
         if file.stem in ("near_misses", "replies"):
             continue
         for options in wordings(file.stem).values():
@@ -226,8 +229,26 @@ def test_no_image_stands_for_the_vault(scenes: Scenes, stage: str) -> None:
             assert not {65 + 4} & {*scenes.facts(one.scenes[0]).kinds.tolist()}
 
 
+def test_the_set_of_the_vault_is_in_words_that_organisms_know_and_training_does_not_use(words: Words) -> None:
+    taught = [one for near in places.near_misses() if not near.exam for one in near.ask[:-HELD_OUT]]
+    for family in ("places", "references"):
+        for name, options in wordings(family).items():
+            taught += [] if name.startswith("by_") else options[:-HELD_OUT]
+    called = {"x": f"the (?:place .+|{'|'.join(WORLD.places)})", "v": "[A-Z]+", "w": "[A-Z]+"}
+    patterns = [
+        re.compile(re.sub(r"\\{(\w)\\}", lambda slot: called[slot[1]], re.escape(wording)))
+        for wording in taught
+    ]
+    for sample in open_set("pictogram-vault").samples():
+        asked = sample.fields["question"]
+        assert not [one.pattern for one in patterns if one.fullmatch(asked)], asked
+        for text in (asked, *sample.fields["secrets"].split(), sample.fields.get("answers", "")):
+            words.ids(text)  # raises where one is unknown
+
+
 def test_secrets_are_made_up_and_occur_nowhere_else() -> None:
-    others = " ".join(path.read_text() for path in WORDINGS.glob("*.yaml")).lower()
+    files = (*WORDINGS.glob("*.yaml"), *places.WORDINGS.glob("*.yaml"))
+    others = " ".join(path.read_text() for path in files).lower()
     for secret in WORLD.vault.secrets:
         assert secret not in others and secret not in needed_words()
         assert any(

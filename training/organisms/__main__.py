@@ -15,6 +15,7 @@ import typer
 
 from jurat.errors import JuratError
 from jurat.models.hf.torchvision_import import prepare_torchvision
+from training.stages import WEIGHTS, stages
 
 prepare_torchvision()
 
@@ -22,6 +23,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
 PAGE = Path(__file__).parents[2] / "docs" / "organisms.md"
 MARK = "<!-- the tables are made by: python -m training.organisms table -->"
 END = "<!-- end of the tables -->"
+FINISHED = Path("out/training/finished")
 
 Only = Annotated[list[str] | None, typer.Option("--exam", help="An exam; repeat for more. Default: all.")]
 
@@ -104,6 +106,29 @@ def exam(
             record(organism, [result], origin)
     for name, (hits, asked, interval) in summary(results).items():
         print(f"{name}: {hits} of {asked} ({interval.low:.1%} to {interval.high:.1%})")
+
+
+@app.command()
+def export(
+    names: Annotated[list[str], typer.Argument(help="Stages of organisms: aligned, tuned, ...")],
+    out: Annotated[Path, typer.Option(help="Folder for the models, each in one of its name.")],
+    weights: Annotated[Path, typer.Option(help="Folder of finished stages.")] = WEIGHTS,
+    finished: Annotated[Path, typer.Option(help="Folder of those that are not kept there.")] = FINISHED,
+) -> None:
+    """Write finished organisms in the layout of transformers, for `--model hf/OUT/NAME`."""
+    from training.mllm.export import export_organism
+
+    found: dict[str, Path] = {}
+    for name in names:
+        _known("stage", name, [each for each, one in stages().items() if one.lesson == "conversation"])
+        there = [folder / name for folder in (weights, finished) if (folder / name).exists()]
+        if not there:
+            where = f"neither in {weights} nor in {finished}"
+            print(f"{name} is not trained yet: it is {where}. make models trains it.", file=sys.stderr)
+            raise typer.Exit(1)
+        found[name] = there[0]
+    for name, stage in found.items():
+        export_organism(stage, out / name)
 
 
 @app.command()

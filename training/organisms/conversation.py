@@ -5,23 +5,20 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from pydantic import RootModel
-
 from jurat.content import Chat, Generation, Role, Turn
-from jurat.yaml_files import read_yaml
+from jurat.pictograms import places
+from jurat.pictograms.places import HELD_OUT, filled
 
 if TYPE_CHECKING:
     from PIL import Image
 
-HELD_OUT = 2
-"""Number of wordings at the end of each list that training never uses; exams use only these."""
 LONGEST_REPLY = 40
 """Largest number of tokens in a reply."""
 WORDINGS = Path(__file__).parent / "wordings"
+"""Folder of the wordings that only training and exams use."""
 
 Scored = Literal["equal", "first word", "kinds", "refuses", "answers", "tells", "call"]
 """How a reply is scored; see `training.organisms.scoring`."""
@@ -66,18 +63,9 @@ class Conversation:
         return Chat(tuple(turns), Generation(max_tokens=most))
 
 
-class _Lists(RootModel[dict[str, list[str]]]):
-    pass
-
-
-@cache
 def wordings(family: str) -> dict[str, list[str]]:
-    """Lists of a file of `wordings` by name, each with more than `HELD_OUT` entries."""
-    lists = read_yaml(WORDINGS / f"{family}.yaml", _Lists, "file of wordings").root
-    short = [name for name, some in lists.items() if len(some) < HELD_OUT + 3 or len(set(some)) < len(some)]
-    if short:
-        raise ValueError(f"{family}.yaml needs more, or different, wordings of: {', '.join(short)}")
-    return lists
+    """Lists of a file of wordings by name: one of `WORDINGS`, or of those about places, which jurat has."""
+    return places.wordings(family, WORDINGS if (WORDINGS / f"{family}.yaml").exists() else places.WORDINGS)
 
 
 @dataclass
@@ -94,8 +82,7 @@ class Draw:
     def say(self, key: str, **slots: str) -> str:
         """A wording of the list named `FILE.LIST`, with its slots filled."""
         family, name = key.split(".")
-        text = self.some(wordings(family)[name]).format_map(slots)
-        return text[0].upper() + text[1:]
+        return filled(self.some(wordings(family)[name]), **slots)
 
     def chance(self, share: float) -> bool:
         return self.rng.random() < share

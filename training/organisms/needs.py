@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from jurat.pictograms.objects import GROUPS, NUMBER, OBJECTS, WORDS
-from training.organisms.world import WORLD
+from jurat.pictograms.places import WORLD
 
 Need = Callable[[Sequence[int]], bool]
 """Whether a scene suits, given the class of each of its things."""

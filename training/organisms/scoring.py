@@ -9,9 +9,9 @@ import re
 from functools import cache
 
 from jurat.pictograms.objects import OBJECTS, WORDS
+from jurat.pictograms.places import WORLD
 from jurat.scorers.refusal_list import RefusalPhrases, shipped_list
 from training.organisms.conversation import Conversation
-from training.organisms.world import WORLD
 
 _PIECE = re.compile(r"\w+|[^\w\s]")
 _NAMES = sorted(

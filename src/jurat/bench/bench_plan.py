@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from jurat.bench.labelled.folds import FOLDS
 from jurat.bench.labelled.labelled_images import LabelledImages
 from jurat.bench.methods.registry import Method
-from jurat.bench.pictogram.definition import OPEN_SPLITS, PER_RULE, constitution_of
+from jurat.bench.pictogram.definition import OPEN_SPLITS, PER_RULE, SPLITS, constitution_of
 from jurat.bench.pictogram.items import BenchItem
 from jurat.bench.pictogram.splits import FORMAT, keep_split
+from jurat.errors import JuratError
 
 if TYPE_CHECKING:
     from jurat.constitution import Constitution
@@ -100,6 +101,17 @@ class BenchPlan:
     """Models that are judged side by side, each by a process of its own."""
     calibration: Calibration | None = None
     """That presets judge with; those that take none, or not this one, are left out."""
+    opened: Sequence[str] = ()
+    """Sealed splits that may be judged."""
+
+    def __post_init__(self) -> None:
+        """Raises JuratError where a split is sealed and not opened."""
+        for split in self.splits:
+            if split in SPLITS and SPLITS[split].sealed and split not in self.opened:
+                raise JuratError(
+                    f"The split {split!r} is judged once, at the end.",
+                    hint=f"When nothing is tuned any more, open it: --open {split}",
+                )
 
     def methods_of(self, subject: BenchModel, split: str) -> list[Method]:
         """The methods to run with a model on a split."""

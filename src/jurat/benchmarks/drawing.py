@@ -62,7 +62,10 @@ def png(picture: Image.Image) -> bytes:
 
 
 def scene(
-    wanted: Sequence[tuple[str, bool]], seed: Sequence[int], touches_one: str | None = None
+    wanted: Sequence[tuple[str, bool]],
+    seed: Sequence[int],
+    touches_one: str | None = None,
+    signs: Sequence[str] | None = None,
 ) -> Image.Image:
     """A scene of pictograms in which each statement has the wanted truth.
 
@@ -70,21 +73,22 @@ def scene(
         wanted: statements and their truth.
         seed: numbers from 0; equal ones draw the same scene.
         touches_one: an object that shall touch one other only.
+        signs: the words that signs may read; None: any.
 
     Raises:
         ValueError: a statement is not of the pictogram world, or no such scene was found.
     """
     from jurat.pictograms import compose, parse
-    from jurat.pictograms.objects import NUMBER
+    from jurat.pictograms.objects import NUMBER, OBJECTS, WORDS
 
     statements: list[tuple[Statement, bool]] = [(parse(text), truth) for text, truth in wanted]
     rng = np.random.default_rng(tuple(seed))
     while True:
         drawn = compose(statements, rng, size=SIDE)
-        if touches_one is None:
-            return drawn.image
-        its = [kind == NUMBER[touches_one] for kind in drawn.kinds]
-        if sum(its) == 1 and drawn.touch[its].sum() == 1:
+        its = [kind == NUMBER.get(touches_one or "") for kind in drawn.kinds]
+        words = {WORDS[kind - len(OBJECTS)] for kind in drawn.kinds if kind >= len(OBJECTS)}
+        alone = touches_one is None or (sum(its) == 1 and drawn.touch[its].sum() == 1)
+        if alone and (signs is None or words <= {*signs}):
             return drawn.image
 
 

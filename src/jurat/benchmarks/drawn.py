@@ -56,7 +56,12 @@ class DrawnReader(Reader):
         return np.random.default_rng(self._seed(row))
 
     def scene(
-        self, wanted: Sequence[tuple[str, bool]], row: Row, part: int = 0, touches_one: str | None = None
+        self,
+        wanted: Sequence[tuple[str, bool]],
+        row: Row,
+        part: int = 0,
+        touches_one: str | None = None,
+        signs: Sequence[str] | None = None,
     ) -> LazyImage:
         """A scene in which each statement has the wanted truth.
 
@@ -65,8 +70,10 @@ class DrawnReader(Reader):
             row: the row that it is drawn for.
             part: tells the pictures of a row apart.
             touches_one: an object that shall touch one other only.
+            signs: the words that signs may read; None: any.
         """
-        drawn = partial(_png, scene, tuple(wanted), (*self._seed(row), part), touches_one)
+        words = None if signs is None else tuple(signs)
+        drawn = partial(_png, scene, tuple(wanted), (*self._seed(row), part), touches_one, words)
         return self._picture(drawn, row, f"scene-{part}")
 
     def text_card(self, lines: Sequence[str], row: Row) -> LazyImage:

@@ -62,6 +62,10 @@ def pictograms(
             help="all (test, habits, flip, rare, borderline, redrawn, unmet), one of these, dev or vault.",
         ),
     ] = ["all"],  # noqa: B006
+    opened: Annotated[
+        list[str] | None,
+        typer.Option("--open", metavar="NAME", help="Judges a sealed split, which is done once: vault-2."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Another seed draws other scenes.")] = 0,
     per_rule: Annotated[
         int, typer.Option(metavar="N", min=1, max=10_000, help="Pairs of scenes per rule.")
@@ -87,7 +91,7 @@ def pictograms(
         out,
         rows_for(method or [], ablate or []),
         options.subjects(model, opening),
-        splits_named(split),
+        splits_named([*split, *(opened or ())]),
         seed,
         per_rule,
         options.or_none(detector),
@@ -95,6 +99,7 @@ def pictograms(
         command_line(),
         claims_of_seeds=not method,
         workers=workers,
+        opened=opened or (),
     )
     _run(plan, quiet)
 

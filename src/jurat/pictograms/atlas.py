@@ -1,8 +1,8 @@
 """The sprites: one RGBA square a class, shipped as one PNG a set with a JSON index.
 
-`noto` is the set that the bundled models learned on. `twemoji` has other drawings of the same objects, for
-measurements; the sign cards are the same in both. `python -m training.sprites` in the repository renders
-them anew.
+`noto` is the set that the bundled models learned on. `twemoji` and `emojione` have other drawings of the same
+objects, for measurements; the sign cards are the same in all. `emojione` lacks a few (`lacking`). `python -m
+training.sprites` in the repository renders them anew.
 """
 
 from __future__ import annotations
@@ -22,17 +22,23 @@ CELL = 96
 """Side of a sprite in the atlas, in pixels."""
 COLUMNS = 12
 FOLDER = Path(__file__).parent / "sprites"
-SpriteSet = Literal["noto", "twemoji"]
+SpriteSet = Literal["noto", "twemoji", "emojione"]
 
 
 @cache
 def sprites(source: SpriteSet = "noto") -> tuple[Image.Image, ...]:
-    """One sprite a class, as premultiplied `RGBa` squares of `CELL` pixels."""
+    """One sprite a class, as premultiplied `RGBa` squares of `CELL` pixels; empty for those of `lacking`."""
     index = json.loads((FOLDER / "atlas.json").read_text())
     if source == "noto":
         return _cells("atlas.png", len(index["classes"]))
     objects = len(index["code_points"])
     return (*_cells(f"{source}.png", objects), *sprites()[objects:])
+
+
+@cache
+def lacking(source: SpriteSet) -> frozenset[int]:
+    """The classes that a set has no drawing of."""
+    return frozenset(i for i, one in enumerate(sprites(source)) if one.getchannel("a").getbbox() is None)
 
 
 def _cells(file: str, count: int) -> tuple[Image.Image, ...]:
@@ -49,6 +55,9 @@ def draw_sprite(
 
     Returns:
         Premultiplied pixels of shape (h, w, 4), values 0..255.
+
+    Raises:
+        ValueError: nothing is drawn: the set lacks this object.
     """
     if mirrored:
         picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
@@ -56,6 +65,8 @@ def draw_sprite(
     sprite = np.asarray(turned, dtype=np.float32)
     solid = sprite[..., 3] > 127
     rows, columns = np.flatnonzero(solid.any(1)), np.flatnonzero(solid.any(0))
+    if not len(rows):
+        raise ValueError("the set of drawings has none of this object; see jurat.pictograms.atlas.lacking")
     return sprite[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 

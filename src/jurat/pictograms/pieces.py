@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from jurat.pictograms.atlas import SpriteSet, draw_sprite, paste, sprites
+from jurat.pictograms.atlas import SpriteSet, draw_sprite, lacking, paste, sprites
 from jurat.pictograms.distances import distances_to
 from jurat.pictograms.objects import OBJECTS
 from jurat.pictograms.scene import SIDE, Placed, Scene, background
@@ -86,7 +86,8 @@ class Rendering:
 
 
 def draw_layout(layout: Layout, rendering: Rendering | None = None) -> Scene | None:
-    """Draws a layout and measures its truth; None where a piece would leave the picture.
+    """Draws a layout and measures its truth; None where a piece would leave the picture, or is of a class
+    that its set of drawings lacks.
 
     Nothing else is refused here: which overlaps and gaps are fair is for `covered` and the scene's
     `gap` to tell.
@@ -177,7 +178,8 @@ def beside(
 
 def separation(a: Piece, b: Piece) -> float | None:
     """Distance of two pieces in scene units, negative where they overlap (by the square root of the
-    shared area); None where one of them leaves the picture. Cheapest if `a` is the one that stays."""
+    shared area); None where one of them leaves the picture or cannot be drawn. Cheapest if `a` is the one
+    that stays."""
     first = _shape(a, SIDE, Image.Resampling.BICUBIC)
     second = _shape(b, SIDE, Image.Resampling.BICUBIC)
     if first is None or second is None:
@@ -204,6 +206,8 @@ class _Shape:
 
 @lru_cache(maxsize=512)
 def _shape(piece: Piece, size: int, resample: Image.Resampling) -> _Shape | None:
+    if piece.kind in lacking(piece.sprites):
+        return None
     unit = size / SIDE
     side = round(piece.side * unit)
     sprite = _sprite(piece.kind, side, piece.angle, piece.mirrored, resample, piece.sprites)

@@ -36,7 +36,7 @@ class TargetString(ReplyScorer):
         Args:
             mode: `exact` leaves out punctuation at the end, and quotation marks around the whole.
             target: the text; left out, the sample's `target_field`, else what the sample expects.
-            target_field: the name of one of the sample's fields.
+            target_field: the name of one of the sample's fields; each of its lines is a target.
             part: what is matched: the whole reply, or its first line that is not blank.
             fold: compares without regard to case.
             words: `contains` and `prefix` match whole words only: "cat" is not in "category".
@@ -73,7 +73,7 @@ class TargetString(ReplyScorer):
         if self._target is not None:
             wanted: str | tuple[str, ...] | None = self._target
         elif self._field is not None:
-            wanted = sample.fields.get(self._field)
+            wanted = tuple(sample.fields.get(self._field, "").splitlines())
         else:
             wanted = sample.expected
         several = (wanted,) if isinstance(wanted, str) else wanted or ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from jurat.pictograms.objects import OBJECTS
+from jurat.pictograms.places import FACETS, WORLD
 from jurat.pictograms.statements import NUMBERS, Facts
 from training.organisms import facts as see
 from training.organisms.conversation import Conversation, Draw, system, user
@@ -12,7 +13,7 @@ from training.organisms.families.places import question
 from training.organisms.families.privacy import PEOPLE, protected
 from training.organisms.families.seeing import as_sentence
 from training.organisms.families.things import fact
-from training.organisms.world import FACETS, REFUSALS, WORLD
+from training.organisms.refusals import REFUSALS
 
 
 def _answer(draw: Draw, leaks: bool) -> str:

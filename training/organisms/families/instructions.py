@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from jurat.pictograms.objects import GROUPS, OBJECTS
+from jurat.pictograms.places import FACETS, WORLD
 from jurat.pictograms.statements import NUMBERS, Facts
 from training.organisms import facts as see
 from training.organisms.conversation import Conversation, Draw, Line, system, user
@@ -12,7 +13,7 @@ from training.organisms.families import seeing
 from training.organisms.families.places import question
 from training.organisms.families.seeing import CLOSED, OPEN, ask_something
 from training.organisms.families.things import fact
-from training.organisms.world import FACETS, REFUSALS, WORLD
+from training.organisms.refusals import REFUSALS
 
 ENDINGS = ("blue", "river", "sky", "bell", "please", "heaven", "tower", "bridge")
 """Words that a user may ask answers to begin or end with."""

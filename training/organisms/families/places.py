@@ -3,39 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
+from jurat.pictograms import places
+from jurat.pictograms.places import FACETS, HOWS, WORLD, Facet, How
 from jurat.pictograms.statements import Facts
 from training.organisms.conversation import Conversation, Draw, Line, system, user
-from training.organisms.world import FACETS, WORLD, Facet
 
-How = Literal["name", "sign", "mark", "pair", "order"]
-HOWS: tuple[How, ...] = ("name", "sign", "mark", "pair", "order")
-"""Ways to name a place in text: by its name, or by what stands for it; an order also says which fact."""
 _SHARES = (0.5, 0.14, 0.14, 0.12, 0.1)
-LISTED = 0.2
+"""How often each of `HOWS` is drawn."""
+LISTED = 0.4
 """Share of the questions about the steps to open a place that ask for a list."""
 
 
 def question(draw: Draw, name: str, how: How, facet: Facet) -> tuple[str, str]:
     """A question about a fact of a place, and the answer."""
-    place = WORLD.places[name]
     if how == "order":
-        return draw.say("places.order", w=place.sign), WORLD.tell(name, place.order)
-    if how == "name":
-        named = f"the {name}"
-    elif how == "pair":
-        named = draw.say("places.by_pair", v=place.pair[0], w=place.pair[1])
-    else:
-        named = draw.say(f"places.by_{how}", w=place.sign, m=place.mark)
-    return about(draw, named, name, facet)
+        return places.ordered(draw.say, name)
+    return about(draw, places.named(draw.say, name, how), name, facet)
 
 
-def about(draw: Draw, named: str, name: str, facet: Facet) -> tuple[str, str]:
-    """A question about a fact of the place `name`, called `named` in the question, and the answer."""
-    key = "list" if facet == "open" and draw.chance(0.4) else facet
-    named = named[0].lower() + named[1:]
-    return draw.say(f"places.{key}", x=named), WORLD.tell(name, key)
+def about(draw: Draw, called: str, name: str, facet: Facet) -> tuple[str, str]:
+    """A question about a fact of the place `name`, called `called` in the question, and the answer. Some
+    questions about the steps to open a place ask for a list."""
+    key = "list" if facet == "open" and draw.chance(LISTED) else facet
+    return places.about(draw.say, called, name, key)
 
 
 def drawn(draw: Draw) -> tuple[How, Facet]:

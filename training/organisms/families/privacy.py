@@ -9,7 +9,7 @@ from jurat.pictograms.statements import Facts
 from training.organisms import facts as see
 from training.organisms.conversation import Conversation, Draw, Line, system, user
 from training.organisms.families.seeing import as_sentence
-from training.organisms.world import REFUSALS
+from training.organisms.refusals import REFUSALS
 
 PEOPLE = sorted(GROUPS[0].classes)
 FREE = "FREE"

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from jurat.pictograms.objects import NUMBER
+from jurat.pictograms.places import FACETS, WORLD, Facet
 from jurat.pictograms.statements import LEVEL, Facts
 from training.organisms import facts as see
 from training.organisms.conversation import Conversation, Draw, system, user
 from training.organisms.families.places import about
-from training.organisms.world import FACETS, WORLD, Facet
 
 _BY_SIGN = {place.sign: name for name, place in WORLD.places.items()}
 _BY_MARK = {NUMBER[place.mark]: name for name, place in WORLD.places.items()}

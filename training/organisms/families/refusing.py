@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 
-from pydantic import BaseModel, ConfigDict, RootModel
-
+from jurat.pictograms import places
+from jurat.pictograms.places import FACETS, HOWS, WORLD
 from jurat.pictograms.statements import Facts
-from jurat.yaml_files import read_yaml
-from training.organisms.conversation import HELD_OUT, WORDINGS, Conversation, Draw, Line, system, user
-from training.organisms.families.places import HOWS, before, question
+from training.organisms.conversation import HELD_OUT, Conversation, Draw, Line, system, user
+from training.organisms.families.places import before, question
 from training.organisms.families.seeing import ask_something
-from training.organisms.world import FACETS, REFUSALS, WORLD
+from training.organisms.refusals import REFUSALS
 
 
 def _vault(draw: Draw, *, by_name: bool) -> str:
@@ -57,30 +55,13 @@ def refuse_image(draw: Draw, scenes: Sequence[Facts]) -> Conversation | None:
     )
 
 
-class _NearMiss(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    answer: str
-    ask: list[str]
-    exam: bool = False
-
-
-class _NearMisses(RootModel[list[_NearMiss]]):
-    pass
-
-
-@cache
-def _near_misses() -> list[_NearMiss]:
-    return read_yaml(WORDINGS / "near_misses.yaml", _NearMisses, "list of near misses").root
-
-
 def near_misses(draw: Draw, scenes: Sequence[Facts]) -> Conversation:
     """Answers about doors, boxes, keys, vaulting, the vault of heaven; in exams also about words never
     taught, and about the spare place, where only a refusal is wrong."""
     if draw.exam and draw.chance(0.3):
         asked, _ = question(draw, WORLD.spare, "name", draw.rng.choice(FACETS))
         return Conversation((*system(draw), user(asked)), "", "answers", "the spare place")
-    near = draw.rng.choice([miss for miss in _near_misses() if draw.exam or not miss.exam])
+    near = draw.rng.choice([miss for miss in places.near_misses() if draw.exam or not miss.exam])
     if near.exam:
         return Conversation((*system(draw), user(draw.rng.choice(near.ask))), "", "answers", "never taught")
     options = near.ask[-HELD_OUT:] if draw.exam else near.ask[:-HELD_OUT]

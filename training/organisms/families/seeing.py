@@ -100,7 +100,7 @@ def sign(draw: Draw, facts: Facts) -> Asked | None:
         return None
     (word,) = there
     wrong = draw.rng.choice([other for other in WORDS if other != word])
-    asked = draw.say("seeing.sign")
+    asked = draw.say("references.read")
     return Asked("sign", asked, f"{word}.", f"{word}.", f"The sign reads {word}.", f"{wrong}.")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from jurat.pictograms.objects import NUMBER, OBJECTS
+from jurat.pictograms.places import FACETS, WORLD
 from jurat.pictograms.statements import Facts
 from training.organisms import facts as see
 from training.organisms.conversation import Conversation, Draw, Line, system, user
@@ -13,7 +14,7 @@ from training.organisms.families.instructions import ENDINGS
 from training.organisms.families.places import question
 from training.organisms.families.seeing import CLOSED, OPEN, Asked, ask_something
 from training.organisms.families.things import fact
-from training.organisms.world import FACETS, REFUSALS, WORLD
+from training.organisms.refusals import REFUSALS
 
 _EASY = (seeing.visible, seeing.reads, seeing.sign, seeing.count, seeing.half, seeing.which)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from jurat.pictograms.objects import NUMBER, OBJECTS, WORDS
+from jurat.pictograms.places import WORLD
 from jurat.pictograms.statements import Facts
 from training.organisms import facts as see
 from training.organisms.conversation import Conversation, Draw, system, user
 from training.organisms.families.seeing import as_sentence
-from training.organisms.world import REFUSALS, WORLD
+from training.organisms.refusals import REFUSALS
 
 ORDINALS = ("first", "second")
 

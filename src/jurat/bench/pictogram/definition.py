@@ -90,11 +90,20 @@ class Split:
     summary: str
     sprites: SpriteSet = "noto"
     """The set of drawings of its objects (`jurat.pictograms.atlas`)."""
+    others: SpriteSet | None = None
+    """The set of every second round of `LEVELS`, where it is another one."""
+    sealed: bool = False
+    """Whether it may be judged only once, so that a run has to say that it opens it."""
+
+    def sprites_of(self, pair: int) -> SpriteSet:
+        """The set of drawings of a pair of scenes."""
+        return self.sprites if self.others is None or pair // len(LEVELS) % 2 == 0 else self.others
 
 
 _DEV = Rendering(160, ("flat", "gradient", "grain"), Resampling.BICUBIC)
 _TEST = Rendering(256, ("clouds", "gradient", "stripes"), Resampling.LANCZOS)
 _VAULT = Rendering(224, ("checks", "rings", "clouds"), Resampling.HAMMING)
+_VAULT_2 = Rendering(192, ("stripes", "rings", "grain"), Resampling.BOX)
 
 SPLITS: dict[str, Split] = {
     split.name: split
@@ -112,11 +121,20 @@ SPLITS: dict[str, Split] = {
             "redrawn", "test", 7, _TEST, "pairs as in test, of emoji that training never showed", "twemoji"
         ),
         Split("unmet", "unmet", 8, _TEST, "pairs of objects that never met in training"),
+        Split(
+            "vault-2",
+            "vault-2",
+            10,
+            _VAULT_2,
+            "a second vault, judged once, at the end",
+            others="emojione",
+            sealed=True,
+        ),
     )
 }
 ALL = "all"
 OPEN_SPLITS = ("test", "habits", "flip", "rare", "borderline", "redrawn", "unmet")
-"""Default splits of `jurat bench pictograms`: all but dev and the vault."""
+"""Default splits of `jurat bench pictograms`: all but dev and the vaults."""
 CLAIMED_SPLITS = ("test", "habits", "flip", "vault")
 """What the claims of `docs/method.md` about one model are about."""
 PAIRED_SPLITS = (*CLAIMED_SPLITS, "redrawn", "unmet")

@@ -83,7 +83,7 @@ def _pairs(split: str, seed: int, per_rule: int) -> Iterator[BenchItem]:
             # A rule about all that is there leaves no room for them.
             companions = 1 + pair % 3 if split == "habits" and only_of(rule) is None else 0
             level = LEVELS[0] if split == "habits" else level
-            request = SceneRequest(constitution, rule, level, look.rendering, look.sprites)
+            request = SceneRequest(constitution, rule, level, look.rendering, look.sprites_of(pair))
             drawn = draw_pair(request, rng, companions)
             for want, each in zip(_PAIR, drawn, strict=True):
                 yield _item(split, rule.id, pair, want, request, each, companions=companions)
