@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from jurat.models.bundled.model import WEIGHTS
+from jurat.models.hf.load_model import weights_digest
 from training.mllm import strangers
 from training.mllm.strangers import card_section, outcomes
 
@@ -48,3 +50,11 @@ def test_card_compares_with_the_weights_before_and_names_what_was_left_out(measu
 
 def test_card_has_no_table_of_other_weights(measured) -> None:
     assert card_section("other") == ["`perf/strangers.py` has not measured these weights.\n"]
+
+
+def test_method_page_has_the_count_of_the_weights_that_ship() -> None:
+    revision = weights_digest(WEIGHTS)
+    tables = [json.loads(path.read_text()) for path in strangers.MEASUREMENTS.glob("strangers-*.json")]
+    (rows,) = [table["rows"] for table in tables if table["provenance"]["revision"] == revision]
+    page = (Path(__file__).parents[2] / "docs" / "method.md").read_text(encoding="utf-8")
+    assert strangers.summary(rows)[0] in page
