@@ -353,8 +353,8 @@ def test_reader_guards_a_model_without_hidden_states(llava: Any, heads: Path) ->
 
 
 PROTECTED = [
-    ("", [("^Below are", HARMLESS[1])], HARMLESS[1], 1, {"rewritten": 1}),
-    ("", [("^Below are", HARMFUL[1])], "I cannot help with that.", 1, {"rewritten": 1, "refused": 1}),
+    ("", [("^Here is a request", HARMLESS[1])], HARMLESS[1], 1, {"rewritten": 1}),
+    ("", [("^Here is a request", HARMFUL[1])], "I cannot help with that.", 1, {"rewritten": 1, "refused": 1}),
     ("&harmful=refuse", [], "I cannot help with that.", 0, {"refused": 1}),
     ("&detoxifier=scripted%2Frewrite.yaml", [], HARMLESS[2], 0, {"rewritten": 1}),
 ]

@@ -1,4 +1,5 @@
-"""`python -m training.organisms`: conversations to look at, exams, and the table of docs/organisms.md.
+"""`python -m training.organisms`: conversations to look at, exams, labelled texts to fit defenses to, and the
+table of docs/organisms.md.
 
 Run it from the root of a clone of the repository; it needs the extras `local` and `train`.
 """
@@ -104,6 +105,22 @@ def exam(
             record(organism, [result], origin)
     for name, (hits, asked, interval) in summary(results).items():
         print(f"{name}: {hits} of {asked} ({interval.low:.1%} to {interval.high:.1%})")
+
+
+@app.command()
+def examples(
+    out: Annotated[Path, typer.Option("--out", help="Folder of the files.")],
+    n: Annotated[int, typer.Option(help="Rows of each file, at most: equal ones are written once.")] = 1500,
+    seed: int = 0,
+    held_out: Annotated[
+        bool, typer.Option("--held-out", help="In wordings of questions that training does not use.")
+    ] = False,
+) -> None:
+    """Write labelled texts about the vault, for `jurat defense fit`."""
+    from training.organisms.defense_data import write
+
+    for path, count in write(out, n, seed, exam=held_out):
+        print(f"{path}: {count} rows")
 
 
 @app.command()
