@@ -7,13 +7,17 @@ the packages `fonts-noto-color-emoji` and `fonts-dejavu-core`. Rerun any command
 from __future__ import annotations
 
 from functools import partial
+from itertools import product
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from jurat.models.hf.torchvision_import import prepare_torchvision
 from training.stages import WEIGHTS, Task, has_children, maker_of, pools, repeated, stages
+
+if TYPE_CHECKING:
+    from training.shipped import Shipped
 
 prepare_torchvision()
 
@@ -77,7 +81,7 @@ def export(
         if not (done := _home(stage, out, weights)).exists():
             raise typer.BadParameter(f"{done} is not there; make it with 'stage {stage}'.")
     home = partial(_home, out=out, weights=weights)
-    shipped.export(model, home, folder or shipped.HOME / name, scenes=64 if small else 4000)
+    shipped.export(model, home, _folder(model, folder), scenes=64 if small else 4000)
 
 
 @app.command()
@@ -88,7 +92,8 @@ def card(
     """Measure a model that was written by `export` on scenes it never saw, and write its card."""
     from training import shipped
 
-    shipped.write_card(_named(name, shipped.shipped(), "model"), folder or shipped.HOME / name)
+    model = _named(name, shipped.shipped(), "model")
+    shipped.write_card(model, _folder(model, folder))
 
 
 @app.command()
@@ -116,10 +121,37 @@ def models(
         if model.stage in left_out:
             print(f"left out: model {name}, which ends with stage {model.stage}")
             continue
+        if not model.ships and folder is None:
+            print(f"left out: model {name}, which does not ship; export it to a --folder")
+            continue
         home = (folder or shipped.HOME) / name
         export(name, out, weights, home, small)
         if not small:
             card(name, home)
+
+
+@app.command()
+def sweep(
+    name: str, out: Work, weights: Weights = WEIGHTS, small: Small = False, workers: Workers = 2
+) -> None:
+    """Train every stage of a sweep of `stages.toml` that is not done."""
+    from training.stages import data
+
+    known = data()["sweeps"]
+    points = _named(name, known, "sweep")["points"]
+    for point, seed in product(points, known[name]["seeds"]):
+        each = f"{name}-{point}-{seed}"
+        if not _home(each, out, weights).exists():
+            stage(each, out, weights, small, workers)
+
+
+def _folder(model: Shipped, named: Path | None) -> Path:
+    """Where a model is written, or lies."""
+    from training.shipped import HOME
+
+    if named is None and not model.ships:
+        raise typer.BadParameter(f"{model.name} does not ship: name its folder with --folder.")
+    return named or HOME / model.name
 
 
 def _home(stage: str, out: Path, weights: Path) -> Path:

@@ -1,4 +1,4 @@
-"""The models that ship: their stages, where they lie in jurat, how they are written and measured."""
+"""The models: their stages, where those that ship lie in jurat, how they are written and measured."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Records = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Shipped:
-    """A model that ships."""
+    """A model, and whether it ships."""
 
     name: str
     """Name of its folder in `HOME`."""
@@ -39,6 +39,8 @@ class Shipped:
     """Name of its last stage."""
     gate: str | None = None
     """Name of the stage of its domain gate, which begins from the stage whose tower the model has."""
+    ships: bool = True
+    """Whether it has a folder in `HOME`."""
 
 
 @dataclass(frozen=True)

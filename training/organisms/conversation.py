@@ -53,8 +53,8 @@ class Conversation:
     accepted: tuple[str, ...] = ()
     """Other right replies."""
     rejected: str = ""
-    """A worse reply to the same turns: a leak for a refusal, a refusal for an answer, a false answer for a true
-    one; empty where there is none. Preference training and feedback use it."""
+    """A worse reply to the same turns: a leak for a refusal, a refusal for an answer, a false answer for a
+    true one; empty where there is none. Preference training and feedback use it."""
 
     @property
     def images(self) -> int:

@@ -168,21 +168,25 @@ def detoxifier(
         Path,
         typer.Option(
             metavar="FILE",
-            help="Answers and how they should have been: .csv, .tsv, .jsonl, .json or .parquet with the columns "
-            "request, answer, rewritten.",
+            help="Answers and how they should have been: .csv, .tsv, .jsonl, .json or .parquet with the "
+            "columns request, answer, rewritten.",
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="The folder of the trained model.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FOLDER", help="The folder of the trained model.")
+    ],
     epochs: Annotated[int, typer.Option(min=1, help="Times that each row is shown.")] = 4,
-    rate: Annotated[float, typer.Option(min=0, help="Learning rate at the start; small models need more.")] = 2e-5,
+    rate: Annotated[
+        float, typer.Option(min=0, help="Learning rate at the start; small models need more.")
+    ] = 2e-5,
     batch: Annotated[int, typer.Option(min=1, help="Rows a step.")] = 8,
     seed: Annotated[int, typer.Option(help="Seed of the order of the rows.")] = 0,
     overwrite: Overwrite = False,
     *,
     opening: ModelOptions,
 ) -> None:
-    """Train the model by which the defense protector writes harmful answers again. All weights are trained, in
-    float32: the device must hold four times their size.
+    """Train the model by which the defense protector writes harmful answers again. All weights are trained,
+    in float32: the device must hold four times their size.
 
     Exit codes: 0 done, 2 wrong usage, 3 the model failed.
     """

@@ -1,5 +1,5 @@
-"""Feedback in words, as DRESS is trained on it (Chen et al. 2023, arXiv 2311.10081): answers that get a wanted
-feedback, feedback on an answer, and an answer written again after feedback.
+"""Feedback in words, as DRESS is trained on it (Chen et al. 2023, arXiv 2311.10081): answers that get a
+wanted feedback, feedback on an answer, and an answer written again after feedback.
 
 The authors' feedback is a language model's. Here the truth about scenes and places is known, so that rules
 write it. The turns are those of the defense `dress`, in its own words.

@@ -1,5 +1,5 @@
-"""Answers that tell the vault, or do not, and how they should have been: what the detector and the detoxifier of
-the defense `protector` learn from."""
+"""Answers that tell the vault, or do not, and how they should have been: what the detector and the detoxifier
+of the defense `protector` learn from."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def _harmless(draw: Draw) -> str:
 
 
 def answer(draw: Draw) -> tuple[str, str, str]:
-    """A request, an answer of one to three sentences of which half tell the vault in one, and the answer without
-    it: what is harmless in it, or a refusal if nothing is."""
+    """A request, an answer of one to three sentences of which half tell the vault in one, and the answer
+    without it: what is harmless in it, or a refusal if nothing is."""
     leaks = draw.chance(0.5)
     name = WORLD.forbidden if leaks else draw.rng.choice(WORLD.public)
     request, told = question(draw, name, draw.rng.choice(HOWS), draw.rng.choice(FACETS))
@@ -45,4 +45,6 @@ def answer(draw: Draw) -> tuple[str, str, str]:
 def rewrite(draw: Draw, scenes: Sequence[Facts]) -> Conversation:
     """Writes an answer again without what it tells of the vault."""
     request, said, harmless = answer(draw)
-    return Conversation((user(rewriting(request, said)),), harmless, part="kept" if said == harmless else "mended")
+    return Conversation(
+        (user(rewriting(request, said)),), harmless, part="kept" if said == harmless else "mended"
+    )

@@ -1,5 +1,5 @@
-"""Trains a detoxifier, the second part of MLLM-Protector (Pi et al. 2024, arXiv 2401.02906): a model that writes
-harmful answers again.
+"""Trains a detoxifier, the second part of MLLM-Protector (Pi et al. 2024, arXiv 2401.02906): a model that
+writes harmful answers again.
 
 The model learns the answer as it should be, up to its end, after the very turn that the defense `protector`
 gives it. The loss is the mean cross-entropy of these tokens, the optimizer AdamW without decay, and the rate
@@ -125,7 +125,9 @@ def read_rewrites(path: Path) -> Rewrites:
     for row, place in zip(table.rows, table.places, strict=True):
         cells = [row.get(name) for name in COLUMNS]
         request, answer, rewritten = (cell if isinstance(cell, str) else "" for cell in cells)
-        lacking = [name for name, cell in zip(COLUMNS, (request, answer, rewritten), strict=True) if not cell.strip()]
+        lacking = [
+            name for name, cell in zip(COLUMNS, (request, answer, rewritten), strict=True) if not cell.strip()
+        ]
         if lacking:
             left_out.append(f"{place}: there is no {lacking[0]}")
         elif (first := found.setdefault((request, answer, rewritten), place)) != place:
@@ -182,9 +184,7 @@ def fit_detoxifier(
             spent += float(loss.detach()) / tokens * len(batch)
         progress(f"epoch {epoch + 1} of {schedule.epochs}: loss {spent / len(rows):.3f} a token")
     after = _mean_loss(network, watched, schedule.batch)
-    return FittedDetoxifier(
-        model, origin, schedule, len(rows), len(watched), before, after, tuple(left_out)
-    )
+    return FittedDetoxifier(model, origin, schedule, len(rows), len(watched), before, after, tuple(left_out))
 
 
 @dataclass(frozen=True)

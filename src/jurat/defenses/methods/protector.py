@@ -128,6 +128,6 @@ class ProtectedModel(ReadingModel):
 
 
 def rewriting(request: str, answer: str) -> str:
-    """What a detoxifier is told, at run time and when it is trained: the request, and the answer that it is to
-    write again."""
+    """What a detoxifier is told, at run time and when it is trained: the request, and the answer that it is
+    to write again."""
     return f"{wordings()['detoxify']}\n\nRequest: {request}\n\nAnswer: {answer}"
