@@ -132,6 +132,12 @@ def rows_of(found: Table) -> Iterator[Row]:
             yield row
 
 
+def shared_seeds(found: Table) -> list[str]:
+    """The seeds that every point was trained with; points are compared on these alone."""
+    seeds = [{*cell.factor("seed").tolist()} for _, cell in found.cells("point")]
+    return sorted(set.intersection(*seeds))
+
+
 def claims() -> list[Claim]:
     from jurat.metrics import Claim
 
@@ -216,12 +222,14 @@ def main(argv: list[str] | None = None) -> None:
     if args.figure:
         draw(args.figure, rows)
     shares = {name: f"{{{name}[0]:.1%}} ({{{name}[1]:.1%}} to {{{name}[2]:.1%}})" for name in MEASURES}
-    told = judged(found)
+    seeds = shared_seeds(found)
+    told = judged(found.where({"seed": seeds}))
     columns = {"claim": "{claim}", "of": "{measure}", "a": "{a}", "b": "{b}",
                "a - b": "{gain[0]:+.3f} ({gain[1]:+.3f} to {gain[2]:+.3f})", "p (Holm)": "{holm:.3f}",
                "": "{state}"}  # fmt: skip
     parts = [
         table(rows, {"point": "{point}", "seed": "{seed}", **shares, "failed": "{failed}"}),
+        f"Compared on the seeds that all points have: {', '.join(seeds) or 'none'}.",
         table(told, columns),
     ]
     report(args, origin, [*rows, *told], parts)

@@ -44,20 +44,27 @@ def start(
     parts = load_parts(parent)
     model, heads, grounding = fresh(words), Heads(), Grounding()
     heads.load_state_dict(parts["heads"])
+    if "ground" in parts and not new_decoder:
+        load_whole(model, parts["model"])
+        grounding.load_state_dict(parts["ground"])
+        return model, heads, grounding
     names = parts["model"].pop(NAMES)
     rows = model.model.language_model.embed_tokens.weight
-    if "ground" in parts and not new_decoder:
-        load_body(model, parts["model"])
-        grounding.load_state_dict(parts["ground"])
-        with torch.no_grad():
-            rows[: len(names)] = names
-        return model, heads, grounding
     if "ground" in parts:
         names = names[words.class_rows]
     seeing = ("model.vision_tower.", "model.multi_modal_projector.")
     load_body(model, {k: v for k, v in parts["model"].items() if k.startswith(seeing)})
     _name_rows(rows, names, words)
     return model, heads, grounding
+
+
+def load_whole(model: LlavaForConditionalGeneration, weights: dict[str, Tensor]) -> None:
+    """Loads the weights of a finished stage, whose vocabulary may be shorter; the words after it stay as they
+    are."""
+    names = weights.pop(NAMES)
+    load_body(model, weights)
+    with torch.no_grad():
+        model.model.language_model.embed_tokens.weight[: len(names)] = names
 
 
 def load_body(model: LlavaForConditionalGeneration, weights: dict[str, Tensor]) -> None:

@@ -9,7 +9,7 @@ import torch
 
 from training.lineage import load_parts
 from training.mllm.architecture import PATCH, SIDE
-from training.mllm.checkpoints import fresh, load_body, start
+from training.mllm.checkpoints import fresh, load_whole, start
 from training.mllm.tokenizer import CHAT_TEMPLATE, IMAGE, Words, build_tokenizer
 from training.mllm.tower import MEAN, STD
 from training.organisms.encoding import TEMPLATE as ORGANISMS
@@ -33,8 +33,9 @@ def export(stage: Path, folder: Path) -> None:
 def export_organism(stage: Path, folder: Path) -> None:
     """Writes the organism of a finished stage of conversations."""
     words = Words(build_tokenizer())
+    torch.manual_seed(0)  # for words after the vocabulary that the stage was trained with
     model = fresh(words)
-    load_body(model, load_parts(stage)["model"])
+    load_whole(model, load_parts(stage)["model"])
     model.tie_weights()
     write(model.eval(), words.tokenizer, ORGANISMS, folder)
 

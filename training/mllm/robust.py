@@ -88,7 +88,7 @@ class RobustLesson:
     def measure(self) -> dict[str, float]:
         """What `measure_tower` measures on held-out scenes, as they are and under an attack on the features
         within the radius."""
-        count = min(self._watched, len(self._watch)) // _BATCH * _BATCH
+        count = max(1, min(self._watched, len(self._watch)) // _BATCH) * _BATCH
         rows = load_batch([self._watch], np.arange(count))
         rng = np.random.default_rng(8)
         for first in range(0, count, _BATCH):

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from jurat.pictograms.statements import Facts
 from training.lineage import load_parts
-from training.mllm.checkpoints import NAMES, fresh, load_body
+from training.mllm.checkpoints import fresh, load_body, load_whole
 from training.mllm.tokenizer import PAD, Words, build_tokenizer
 from training.mllm.tower import pixel_values
 from training.optimizer import Group
@@ -70,7 +70,7 @@ class ConversationLesson:
         torch.manual_seed(task.stage.schedule.seed)
         self._model = fresh(self._words)
         if (parent := task.parent()) is not None:
-            self._load(load_parts(parent)["model"])
+            load_whole(self._model, load_parts(parent)["model"])
         if (eyes := task.eyes()) is not None:
             seeing = ("model.vision_tower.", "model.multi_modal_projector.")
             weights = load_parts(eyes)["model"].items()
@@ -79,13 +79,6 @@ class ConversationLesson:
         self._model.model.multi_modal_projector.requires_grad_(self._projector > 0)
         self.modules = {"model": self._model}
         self.counts = Counter[str]()
-
-    def _load(self, weights: dict[str, Tensor]) -> None:
-        """Loads the weights of a parent, whose vocabulary may be shorter."""
-        names = weights.pop(NAMES)
-        load_body(self._model, weights)
-        with torch.no_grad():
-            self._model.model.language_model.embed_tokens.weight[: len(names)] = names
 
     def groups(self) -> Sequence[Group]:
         parts = self._model.model

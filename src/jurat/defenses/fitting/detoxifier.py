@@ -26,7 +26,7 @@ from jurat.models import Model, full_name
 from jurat.models.hf.model import LocalModel
 from jurat.models.hf.model_parts import attempt
 from jurat.provenance import commit, now, versions
-from jurat.text import shown
+from jurat.text import counted, shown
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -134,7 +134,7 @@ def read_rewrites(path: Path) -> Rewrites:
             left_out.append(f"{place}: it repeats {first}")
     if len(found) < LEAST:
         raise JuratError(
-            f"{shown(str(path))} has {len(found)} rows that can be used.",
+            f"{shown(str(path))} has {counted(len(found), 'row')} that can be used.",
             hint=f"At least {LEAST} are needed; some thousands are usual.",
         )
     return Rewrites(tuple(found), tuple(left_out), hashlib.sha256(path.read_bytes()).hexdigest())
@@ -213,7 +213,7 @@ def _encoded(model: LocalModel, rewrites: Rewrites) -> tuple[list[_Row], list[st
         rows.append(_Row(ids, along, len(reply)))
     if len(rows) < LEAST:
         first = f" Left out: {left_out[0]}" if left_out else ""
-        raise JuratError(f"{model.name} can read {len(rows)} rows.{first}")
+        raise JuratError(f"{model.name} can read {counted(len(rows), 'row')}; {LEAST} are needed.{first}")
     return rows, left_out
 
 
