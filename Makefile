@@ -69,7 +69,7 @@ demo: install
 demo-eval: $(VENV)/.stamp-eval
 	@$(BIN)/jurat eval examples/battery.yaml --out out/eval
 	@$(BIN)/jurat report out/eval/logs --out out/eval.html --overwrite
-	@if $(BIN)/python -m training.organisms export aligned tuned --out out/organisms; \
+	@if $(BIN)/python -m training export aligned --out out/training && $(BIN)/python -m training export tuned --out out/training; \
 	then $(BIN)/jurat eval examples/organisms.yaml --out out/eval-organisms; \
 	else echo "The organisms were not evaluated."; fi
 

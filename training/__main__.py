@@ -7,6 +7,7 @@ the packages `fonts-noto-color-emoji` and `fonts-dejavu-core`. Rerun any command
 from __future__ import annotations
 
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -70,14 +71,14 @@ def export(
     folder: Annotated[Path | None, typer.Option(help=_FOLDER)] = None,
     small: Small = False,
 ) -> None:
-    """Write a model of `stages.toml` in the layout that ships; or, with --folder, the judge of another stage
-    of joint training ("naive-2"), without a gate."""
+    """Write a model of `stages.toml` in the layout that ships; or, with --folder, that of another stage: the
+    judge of joint training ("naive-2"), without a gate, or an organism ("tuned-b")."""
     from training import shipped
 
     known = shipped.shipped()
     if folder is not None:
-        others = (stage for stage, values in stages(small=small).items() if values.lesson == "joint")
-        known = {stage: shipped.Shipped(stage, "mllm", stage) for stage in others} | known
+        others = {name: shipped.KIND_OF.get(one.lesson) for name, one in stages(small=small).items()}
+        known = {each: shipped.Shipped(each, kind, each) for each, kind in others.items() if kind} | known
     model = _named(name, known, "model")
     for stage in (model.stage, *([model.gate] if model.gate else [])):
         if not (done := _home(stage, out, weights)).exists():
@@ -128,6 +129,21 @@ def models(
         export(name, out, weights, home, small)
         if not small:
             card(name, out, home)
+
+
+@app.command()
+def sweep(
+    name: str, out: Work, weights: Weights = WEIGHTS, small: Small = False, workers: Workers = 2
+) -> None:
+    """Train every stage of a sweep of `stages.toml` that is not done."""
+    from training.stages import data
+
+    known = data()["sweeps"]
+    points = _named(name, known, "sweep")["points"]
+    for point, seed in product(points, known[name]["seeds"]):
+        each = f"{name}-{point}-{seed}"
+        if not _home(each, out, weights).exists():
+            stage(each, out, weights, small, workers)
 
 
 def _home(stage: str, out: Path, weights: Path) -> Path:

@@ -73,6 +73,9 @@ KINDS: dict[str, Kind] = {
     ),
 }
 """Kinds of models by name."""
+KIND_OF: dict[str, str] = {"joint": "mllm", "conversation": "organism", "balanced": "organism"}
+"""Lesson -> kind of the model of each of its stages; other lessons make models only where `stages.toml` names
+one."""
 
 
 def shipped() -> dict[str, Shipped]:

@@ -18,9 +18,11 @@ LESSONS: dict[str, str] = {
     "tower": "training.mllm.tower:TowerLesson",
     "joint": "training.mllm.joint:JointLesson",
     "gate": "training.mllm.gate:GateLesson",
+    "robust": "training.mllm.robust:RobustLesson",
     "detector": "training.owl.train:DetectorLesson",
     "matcher": "training.clip.train:MatcherLesson",
     "conversation": "training.organisms.lesson:ConversationLesson",
+    "balanced": "training.organisms.balance:BalancedLesson",
     "writer": "training.writer.train:WriterLesson",
 }
 """Name of a lesson -> its class, which takes a `Task`."""
@@ -92,8 +94,13 @@ class Task:
 
 @cache
 def data() -> dict[str, Any]:
-    """Contents of `stages.toml`."""
-    return tomllib.loads(files("training").joinpath("stages.toml").read_text("utf-8"))
+    """Contents of `stages.toml`, with a stage for each point of a sweep and each of its seeds."""
+    found = tomllib.loads(files("training").joinpath("stages.toml").read_text("utf-8"))
+    for sweep, values in found["sweeps"].items():
+        for point, settings in values["points"].items():
+            for seed in values["seeds"]:
+                found["stages"][f"{sweep}-{point}-{seed}"] = {**values["stage"], **settings, "seed": seed}
+    return found
 
 
 def pools(*, small: bool = False) -> dict[str, Pool]:

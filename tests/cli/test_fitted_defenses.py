@@ -78,3 +78,29 @@ def test_what_cannot_be_fitted_says_why(folder, jurat, change, told):
     result = jurat(*FIT, "--out", "vectors.safetensors", *change)
     assert result.exit_code == 2 and told in result.stderr
     assert not Path("vectors.safetensors").exists()
+
+
+def test_detoxifier_is_trained_and_named(folder, jurat):
+    rows = [f"What is it ?,{text},A dog is visible" for text in "abcdefghijkl"]
+    Path("rewrites.csv").write_text("\n".join(("request,answer,rewritten", *rows)))
+    fit = (
+        "defense",
+        "fit",
+        "detoxifier",
+        "--model",
+        "hf/llava",
+        "--device",
+        "cpu",
+        "--rewrites",
+        "rewrites.csv",
+    )
+    result = jurat(*fit, "--out", "after it", "--epochs", "1", "--rate", "1e-3")
+    assert result.exit_code == 0, result.output
+    assert "epoch 1 of 1: loss " in result.stderr
+    assert "Trained on 11 rows, 1 time each.\nLoss a token on 1 row left out: " in result.stdout
+    assert 'Use it: --defense "protector?head=FILE&detoxifier=hf/after+it"' in result.stdout
+    assert (Path("after it") / "model.safetensors").exists()
+    again = jurat(*fit, "--out", "after it")
+    assert again.exit_code == 2 and "after it already exists" in again.stderr
+    served = jurat(*fit[:3], "--model", "null", *fit[7:], "--out", "other")
+    assert served.exit_code == 2 and "The weights of 'null' cannot be trained" in served.stderr

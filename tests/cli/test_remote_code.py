@@ -34,6 +34,10 @@ COMMANDS = {
         *("defense", "fit", "protector", "--model", "null"),
         *("--replies", "gone.csv", "--out", "head.safetensors"),
     ],
+    "defense fit detoxifier": [
+        *("defense", "fit", "detoxifier", "--model", "null"),
+        *("--rewrites", "gone.csv", "--out", "detoxifier"),
+    ],
     "bench labelled": ["bench", "labelled", "--images", "pics", "--labels", "gone.csv", "-c", "p.yaml"],
     "bench pictograms": ["bench", "pictograms", "--split", "none"],
     "bench injection": ["bench", "injection", "--channel", "none"],

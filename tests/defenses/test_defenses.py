@@ -416,7 +416,7 @@ def test_check_without_mass_on_yes_and_no_says_nothing() -> None:
     assert said_yes(Answer((YesNo(0.0, 0.0, refused),))) is refused is said_yes(Answer(failure=refused))
 
 
-CRITIQUE, REFINE = "^Give feedback on your answer", "^Write your answer again, so that it follows"
+CRITIQUE, REFINE = "^Give feedback on your answer", "^Write your answer again, and follow"
 DRESS: list[tuple[str, list[tuple[str, str]], str, int, dict[str, int]]] = [
     ("", [(CRITIQUE, "Score: 2. It is rude."), (REFINE, "Better.")], "Better.", 2, {"refined": 1}),
     ("", [(CRITIQUE, "4 of 4. Nothing is to be refined.")], "Ann.", 1, {}),

@@ -13,10 +13,12 @@ from safetensors.torch import save_file
 
 from jurat.content import Chat, Generation, Turn
 from jurat.defenses import DefendedModel, defend, open_defense
+from jurat.defenses.fitting.detoxifier import Schedule, fit_detoxifier, read_rewrites
 from jurat.defenses.fitting.examples import read_examples
 from jurat.defenses.fitting.linear_head import LinearHead, fit_head
 from jurat.defenses.fitting.safety_vectors import SafetyVectors, fit_vectors
 from jurat.defenses.methods.coca import Coca
+from jurat.defenses.methods.protector import Protector, rewriting
 from jurat.errors import JuratError
 from jurat.models import Defended, DefenseCost, Inquiry, Model, Steerable, YesNo, open_model
 from jurat.models.null import NullModel
@@ -353,8 +355,8 @@ def test_reader_guards_a_model_without_hidden_states(llava: Any, heads: Path) ->
 
 
 PROTECTED = [
-    ("", [("^Below are", HARMLESS[1])], HARMLESS[1], 1, {"rewritten": 1}),
-    ("", [("^Below are", HARMFUL[1])], "I cannot help with that.", 1, {"rewritten": 1, "refused": 1}),
+    ("", [("^Here is a request", HARMLESS[1])], HARMLESS[1], 1, {"rewritten": 1}),
+    ("", [("^Here is a request", HARMFUL[1])], "I cannot help with that.", 1, {"rewritten": 1, "refused": 1}),
     ("&harmful=refuse", [], "I cannot help with that.", 0, {"refused": 1}),
     ("&detoxifier=scripted%2Frewrite.yaml", [], HARMLESS[2], 0, {"rewritten": 1}),
 ]
@@ -446,3 +448,51 @@ def test_rows_that_repeat_and_images_without_a_path_are_left_out(tmp_path: Path)
 def test_length_that_is_no_number_is_refused(name: str) -> None:
     with pytest.raises(JuratError, match="alpha: Input should be a finite number"):
         open_defense(name)
+
+
+# --- detoxifier -----------------------------------------------------------------------------------
+
+
+def rewrites(folder: Path, *more: str) -> Path:
+    pairs = [(text, other) for text in HARMFUL for other in (*HARMLESS, "A cat is visible")]
+    rows = [f"What is it ?,{text},{other}" for text, other in pairs]
+    (folder / "rewrites.csv").write_text("\n".join(("request,answer,rewritten", *rows, *more)))
+    return folder / "rewrites.csv"
+
+
+def test_detoxifier_learns_its_rows_and_is_opened_by_the_defense(
+    tmp_path: Path, llava: Any, heads: Path
+) -> None:
+    found = read_rewrites(rewrites(tmp_path, "What is it ?,A dog,", "What is it ?,A dog", ",,"))
+    assert (len(found.found), len(found.left_out)) == (12, 3)
+    assert "line 14: there is no rewritten" in found.left_out
+    model, lines = open_model(f"hf/{make_llava(tmp_path / 'before')}", device="cpu"), list[str]()
+    fitted = fit_detoxifier(model, found, Schedule(epochs=6, rate=5e-3, batch=4), lines.append)
+    assert (fitted.trained, fitted.watched, len(lines)) == (11, 1, 6)
+    assert float(lines[-1].split()[-3]) < 0.7 * float(lines[0].split()[-3]), lines
+    fitted.save(tmp_path / "after", found)
+    told = json.loads((tmp_path / "after" / "detoxifier.json").read_text())
+    assert told["rewrites"] == found.digest and told["model"] == fitted.origin and told["epochs"] == 6
+    after = open_model(f"hf/{tmp_path}/after", device="cpu")
+    asked = Chat((Turn("user", (rewriting("What is it ?", HARMFUL[0]),)),), Generation(max_tokens=5))
+    assert texts(after, asked) != texts(open_model(f"hf/{tmp_path}/before", device="cpu"), asked)
+    plain = ScriptedModel(Script(name="test", rules=(Rule(when="", reply=HARMFUL[0]),)))
+    defense = Protector(
+        head=f"{heads}/protector.safetensors",
+        reader=llava.name,
+        detoxifier=f"hf/{tmp_path}/after",
+        harmful_above=0.0,
+    )
+    model = defense.over(plain)
+    (reply,) = model.chat([chat("What is it ?", None)])
+    assert reply.text == "I cannot help with that." and cost(model).events == {"rewritten": 1, "refused": 1}
+    model.close()
+
+
+def test_only_local_models_can_be_trained(tmp_path: Path) -> None:
+    found = read_rewrites(rewrites(tmp_path))
+    with pytest.raises(JuratError, match="The weights of 'null' cannot be trained"):
+        fit_detoxifier(NullModel(), found)
+    (tmp_path / "few.csv").write_text("request,answer,rewritten\na,b,c\n")
+    with pytest.raises(JuratError, match=r"few.csv has 1 row that can be used"):
+        read_rewrites(tmp_path / "few.csv")

@@ -35,7 +35,7 @@ def test_name_is_parsed_into_backend_reference_and_options(
         ("xyz", "There is no model 'xyz'.", "There are bundled, naive, hf, openai, decisions, null"),
         ("", "There is no model ''.", "There are bundled, naive, hf, openai, decisions, null"),
         ("hf", "'hf' names no model.", "hf/NAME_OR_PATH"),
-        ("bundled/x", "takes no reference", 'Name it "bundled"'),
+        ("naive/x", "takes no reference", 'Name it "naive"'),
         ("null/x", "takes no reference", "null?seed="),
     ],
 )

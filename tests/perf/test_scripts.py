@@ -401,6 +401,28 @@ def test_doses_reads_shares_from_lineages_and_draws_gains(written, tmp_path: Pat
 
 
 @pytest.mark.slow
+def test_alignment_sweep_reads_points_from_names_and_judges_its_claims(written, tmp_path: Path) -> None:
+    known = PERF.parent / "training" / "weights" / "knows"
+    for name in ("few-5-61", "share-5-61", "share-5-62"):
+        stage = tmp_path / "finished" / f"balanced-{name}"
+        stage.mkdir(parents=True)
+        for file in ("weights.safetensors", "lineage.json"):
+            (stage / file).symlink_to(known / file)
+    figure = tmp_path / "alignment.svg"
+    argv = ["--models", str(tmp_path / "finished"), "--out", str(tmp_path / "kept"), "--n", "4"]
+    _, origin, rows, told = written("alignment_sweep", *argv, "--figure", str(figure))
+    assert (origin["models"], origin["n"]) == (3, 4)
+    points = [(row["point"], row["seed"]) for row in rows if "point" in row]
+    assert points == [("few-5", "61"), ("few-5", "all"), *(("share-5", seed) for seed in ("61", "62", "all"))]
+    assert all(row["failed"] == 0 and 0 <= row["useful"][0] <= 1 for row in rows if "point" in row)
+    assert rows[2]["refused"][0] == rows[4]["refused"][0], "the same weights under two names"
+    assert len(list((tmp_path / "kept" / "answers").iterdir())) == 3
+    assert "different safety data: refuses more" in told
+    assert "Compared on the seeds that all points have: 61." in told
+    assert "questions about the vault refused" in figure.read_text()
+
+
+@pytest.mark.slow
 def test_defenses_compares_a_model_with_one_under_a_defense_that_does_nothing(written) -> None:
     _, _, rows, told = written("defenses", "--pictures", "2", "--runs", "1", "--threads", "1")
     assert [row["what"].partition(", ")[2] for row in rows] == ["as it is", "defended"] * 2

@@ -19,6 +19,7 @@ from jurat.models import Inquiry, PromptScore, PromptScores, open_model
 from jurat.models.hf.model import LocalModel
 from training.lineage import load_parts, made_of, read_lineage, save_stage
 from training.loop import Trained
+from training.mllm.checkpoints import NAMES
 from training.mllm.tokenizer import EOS
 from training.mllm.tower import pixel_values
 from training.optimizer import Optimizer
@@ -95,9 +96,9 @@ def test_tower_and_decoder_are_those_of_the_parents(name: str) -> None:
     (plain, first), (model, fusion) = loaded("mlp"), loaded(name)
     pixels = pixel_values(torch.randint(0, 256, (2, 128, 128, 3), dtype=torch.uint8))
     ids = first.words.ids("<s>USER: Who keeps the mill? ASSISTANT:")
-    assert logits(model, fusion, ids, None)[:, : len(first.words.tokenizer)].equal(
-        logits(plain, first, ids, None)
-    )
+    known = len(load_parts(WEIGHTS / "knows")["model"][NAMES])
+    assert known <= len(first.words.tokenizer), "words that were added later start fresh"
+    assert logits(model, fusion, ids, None)[:, :known].equal(logits(plain, first, ids, None)[:, :known])
     towers = [each.get_submodule(kind.tower[:-1]) for each, kind in ((plain, first), (model, fusion))]
     with torch.no_grad():
         ours, theirs = (tower(pixels).last_hidden_state for tower in towers)
@@ -105,6 +106,21 @@ def test_tower_and_decoder_are_those_of_the_parents(name: str) -> None:
     asked = [*fusion.image, *ids]
     seen = [logits(model, fusion, asked, pixels[i : i + 1]) for i in range(2)]
     assert seen[0].equal(seen[1]) is (name == "cross-attention"), "its gates are closed before training"
+
+
+@pytest.mark.parametrize("name", FUSIONS)
+def test_stage_with_a_shorter_vocabulary_is_loaded_word_by_word(name: str) -> None:
+    model, fusion = loaded(name)
+    rows = model.get_input_embeddings().weight.detach().clone()
+    own = len(rows) - len(FUSIONS["mlp"]().words.tokenizer)
+    (table,) = (key for key, each in model.named_parameters() if each is model.get_input_embeddings().weight)
+    later = FUSIONS[name]().build()
+    fresh = later.get_input_embeddings().weight.detach().clone()
+    end = len(rows) - own
+    older = torch.cat([rows[: end - 3], rows[end:]])
+    fusion.restore(later, {table: older})
+    found = later.get_input_embeddings().weight
+    assert found.equal(torch.cat([rows[: end - 3], fresh[end - 3 : end], rows[end:]]))
 
 
 @pytest.mark.parametrize("stage", FUSED)

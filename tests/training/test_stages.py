@@ -24,8 +24,8 @@ from training.mllm.gate import LAYERS
 from training.mllm.mixes import mixes
 from training.optimizer import Group
 from training.organisms.mixes import STAGES as ORGANISMS
-from training.shipped import HOME, KINDS, Shipped, export, shipped
-from training.stages import LESSONS, Task, has_children, lineage_of, pools, repeated, stages
+from training.shipped import HOME, KINDS, shipped
+from training.stages import LESSONS, Task, data, has_children, lineage_of, pools, repeated, stages
 
 
 def say(*arguments: str) -> str:
@@ -43,7 +43,9 @@ def test_stage_names_what_exists(name: str) -> None:
     assert lineage_of(name)[-1] == name and all(each in stages() for each in lineage_of(name))
 
 
-@pytest.mark.parametrize("name", [name for name, stage in stages().items() if stage.lesson == "conversation"])
+@pytest.mark.parametrize(
+    "name", [name for name, stage in stages().items() if stage.lesson in ("conversation", "balanced")]
+)
 def test_organisms_begin_where_their_mix_says(name: str) -> None:
     stage = stages()[name]
     mix = ORGANISMS[stage.settings.get("taught", name)]
@@ -58,7 +60,7 @@ def test_models_end_with_a_stage_and_lie_in_jurat_if_they_ship(tmp_path: Path) -
         assert model.stage in stages() and model.kind in KINDS
         place = HOME if model.ships else tmp_path / "models"
         assert model.home(tmp_path) == place / name
-        assert model.ships is not name.startswith("seeing-")
+        assert model.ships is not (model.kind == "organism" or name == "robust")
 
 
 def test_seeds_of_pools_do_not_meet() -> None:
@@ -69,6 +71,18 @@ def test_seeds_of_pools_do_not_meet() -> None:
     for some in (spans, watched):
         assert all(end <= start for (_, end), (start, _) in itertools.pairwise(some))
     assert spans[-1][1] <= watched[0][0]
+
+
+def test_a_sweep_is_a_stage_for_each_point_and_seed() -> None:
+    made = {name: stage for name, stage in stages().items() if stage.lesson == "balanced"}
+    points = data()["sweeps"]["balanced"]["points"]
+    assert {*made} == {f"balanced-{point}-{seed}" for point in points for seed in (61, 62)}
+    assert len({(stage.parent, stage.schedule.steps, stage.schedule.batch) for stage in made.values()}) == 1
+    assert made["balanced-few-5-62"].settings["distinct"] == 32
+    assert made["balanced-few-5-62"].schedule.seed == 62
+    shares = {point: settings["safety"] for point, settings in points.items()}
+    assert sorted({*shares.values()}) == [0.01, 0.05, 0.2], "three shares"
+    assert all(share == 0.05 for point, share in shares.items() if not point.startswith("share-"))
 
 
 @pytest.mark.parametrize("name", [name for name, stage in stages().items() if stage.parent])
@@ -87,6 +101,8 @@ def test_missing_parent_names_the_stage_to_run(tmp_path: Path, name: str) -> Non
         (("export", "writer"), "writer is not there; make it with 'stage writer'."),
         (("export", "naive-2"), "there is no model 'naive-2'; they are mllm, "),
         (("export", "naive-2", "--folder", "x"), "naive-2 is not there; make it with 'stage naive-2'."),
+        (("export", "tuned-b", "--folder", "x"), "tuned-b is not there; make it with 'stage tuned-b'."),
+        (("sweep", "towel"), "there is no sweep 'towel'; they are balanced."),
     ],
 )
 def test_unknown_names_are_refused_with_those_that_exist(
@@ -173,6 +189,10 @@ def test_weights_are_kept_of_stages_that_others_begin_from() -> None:
 def test_small_chain_leaves_out_second_seeds_lineages_and_doses() -> None:
     left_out = repeated()
     assert {"aligned-b", "tuned-b", "naive-2", "naive-3", "dose-rules-50"} <= {*left_out}
+    assert [name for name in left_out if name.startswith("balanced-")] == [
+        name for name in stages() if name.startswith("balanced-") and name.endswith("-62")
+    ]
+    assert not {"robust", "robust-gate", "dress"} & {*left_out}
     assert left_out["naive-3"] == "naive-1" and left_out["tuned-b"] == "tuned"
     assert not {*left_out} & {*left_out.values(), "tower-2", "joint", "gate", "dose-rules-0"}
     assert not {*left_out} & {"seeing-linear", "seeing-queries", "seeing-cross-attention"}
@@ -189,16 +209,16 @@ def test_small_chain_trains_and_exports_every_kind_of_model(tmp_path: Path) -> N
     for name, like in repeated().items():
         assert f"left out: stage {name}, which differs from {like} only by seed, pool or mix" in result.output
     models = {name: model for name, model in shipped().items() if model.stage not in repeated()}
-    organism = Shipped("organism", "organism", "tuned")  # organisms are not in the wheel
-    done = tmp_path / "work" / "finished"
-    export(organism, lambda stage: done / stage, tmp_path / "models" / organism.name)
-    for name, model in {**models, organism.name: organism}.items():
+    assert {"robust", "dress", "tuned"} <= {*models}
+    for name, model in models.items():
         lineage = [record["stage"] for record in read_lineage(tmp_path / "models" / name)]
         assert lineage == lineage_of(model.stage)
         assert (tmp_path / "models" / name / "model.safetensors").exists()
         if model.gate is not None:
             assert PatchGate.load(tmp_path / "models" / name).layers == LAYERS
-    assert {organism.kind, *(model.kind for model in models.values())} == {*KINDS}
+    assert {model.kind for model in models.values()} == {*KINDS}
+    again = CliRunner().invoke(commands.app, ["sweep", "balanced", *arguments[1:]])
+    assert "wrote" in again.output and again.exit_code == 0, "the second seeds, which the chain leaves out"
 
 
 def _joint_record(mix: str) -> dict[str, Any]:

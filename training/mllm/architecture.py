@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from jurat.models.hf.torchvision_import import prepare_torchvision
+
 if TYPE_CHECKING:
     from transformers import LlavaForConditionalGeneration
 
@@ -23,6 +25,7 @@ def build(
     vocabulary: int, *, image_token: int = 3, bos: int = 1, eos: int = 2, pad: int = 0
 ) -> LlavaForConditionalGeneration:
     """A fresh model with scaled initial weights, in float32."""
+    prepare_torchvision()
     from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
 
     tower = CLIPVisionConfig(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 
@@ -16,7 +17,7 @@ from training.mllm.tokenizer import BOS, EOS, IMAGE, PAD, Words
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import LlavaForConditionalGeneration
+    from transformers import LlavaForConditionalGeneration, PreTrainedModel
 
 NAMES = "model.language_model.embed_tokens.weight"
 
@@ -44,14 +45,12 @@ def start(
     parts = load_parts(parent)
     model, heads, grounding = fresh(words), Heads(), Grounding()
     heads.load_state_dict(parts["heads"])
+    if "ground" in parts and not new_decoder:
+        load_whole(model, parts["model"])
+        grounding.load_state_dict(parts["ground"])
+        return model, heads, grounding
     names = parts["model"].pop(NAMES)
     rows = model.model.language_model.embed_tokens.weight
-    if "ground" in parts and not new_decoder:
-        load_body(model, parts["model"])
-        grounding.load_state_dict(parts["ground"])
-        with torch.no_grad():
-            rows[: len(names)] = names
-        return model, heads, grounding
     if "ground" in parts:
         names = names[words.class_rows]
     seeing = ("model.vision_tower.", "model.multi_modal_projector.")
@@ -60,7 +59,19 @@ def start(
     return model, heads, grounding
 
 
-def load_body(model: LlavaForConditionalGeneration, weights: dict[str, Tensor]) -> None:
+def load_whole(model: PreTrainedModel, weights: Mapping[str, Tensor]) -> None:
+    """Loads weights as `load_body` does. Their vocabulary may be shorter than the model's; the embeddings of
+    the words after it stay as they are."""
+    rows = cast("Tensor", model.get_input_embeddings().weight)
+    (name,) = (name for name, weight in model.named_parameters() if weight is rows)
+    rest = dict(weights)
+    known = rest.pop(name, rows[:0])
+    load_body(model, rest)
+    with torch.no_grad():
+        rows[: len(known)] = known
+
+
+def load_body(model: PreTrainedModel, weights: Mapping[str, Tensor]) -> None:
     """Loads weights, which may be some of the model's. Raises ValueError for a name that it does not have."""
     if unknown := model.load_state_dict(weights, strict=False).unexpected_keys:
         raise ValueError(f"the model has no weights named {', '.join(unknown[:3])}.")

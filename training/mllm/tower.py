@@ -42,8 +42,17 @@ WATCHED = 512
 
 def pixel_values(pixels: Tensor) -> Tensor:
     """(B, H, W, 3) uint8 -> (B, 3, H, W) float32, as the image processor normalises them."""
-    x = pixels.permute(0, 3, 1, 2).float() / 255
-    return (x - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
+    return normalised(as_images(pixels))
+
+
+def as_images(pixels: Tensor) -> Tensor:
+    """(B, H, W, 3) uint8 -> (B, 3, H, W) float32 in [0, 1]."""
+    return pixels.permute(0, 3, 1, 2).float() / 255
+
+
+def normalised(images: Tensor) -> Tensor:
+    """Images (B, 3, H, W) in [0, 1] as the tower takes them."""
+    return (images - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
 
 
 def see(model: LlavaForConditionalGeneration, pixels: Tensor) -> Tensor:

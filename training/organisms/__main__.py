@@ -1,4 +1,5 @@
-"""`python -m training.organisms`: conversations to look at, exams, and the table of docs/organisms.md.
+"""`python -m training.organisms`: conversations to look at, exams, labelled texts to fit defenses to, and the
+table of docs/organisms.md.
 
 Run it from the root of a clone of the repository; it needs the extras `local` and `train`.
 """
@@ -15,7 +16,6 @@ import typer
 
 from jurat.errors import JuratError
 from jurat.models.hf.torchvision_import import prepare_torchvision
-from training.stages import WEIGHTS, stages
 
 prepare_torchvision()
 
@@ -23,7 +23,6 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
 PAGE = Path(__file__).parents[2] / "docs" / "organisms.md"
 MARK = "<!-- the tables are made by: python -m training.organisms table -->"
 END = "<!-- end of the tables -->"
-FINISHED = Path("out/training/finished")
 
 Only = Annotated[list[str] | None, typer.Option("--exam", help="An exam; repeat for more. Default: all.")]
 
@@ -109,26 +108,19 @@ def exam(
 
 
 @app.command()
-def export(
-    names: Annotated[list[str], typer.Argument(help="Stages of organisms: aligned, tuned, ...")],
-    out: Annotated[Path, typer.Option(help="Folder for the models, each in one of its name.")],
-    weights: Annotated[Path, typer.Option(help="Folder of finished stages.")] = WEIGHTS,
-    finished: Annotated[Path, typer.Option(help="Folder of those that are not kept there.")] = FINISHED,
+def examples(
+    out: Annotated[Path, typer.Option("--out", help="Folder of the files.")],
+    n: Annotated[int, typer.Option(help="Rows of each file, at most: equal ones are written once.")] = 1500,
+    seed: int = 0,
+    held_out: Annotated[
+        bool, typer.Option("--held-out", help="In wordings of questions that training does not use.")
+    ] = False,
 ) -> None:
-    """Write finished organisms in the layout of transformers, for `--model hf/OUT/NAME`."""
-    from training.mllm.export import export_organism
+    """Write labelled texts about the vault, for `jurat defense fit`."""
+    from training.organisms.defense_data import write
 
-    found: dict[str, Path] = {}
-    for name in names:
-        _known("stage", name, [each for each, one in stages().items() if one.lesson == "conversation"])
-        there = [folder / name for folder in (weights, finished) if (folder / name).exists()]
-        if not there:
-            where = f"neither in {weights} nor in {finished}"
-            print(f"{name} is not trained yet: it is {where}. make models trains it.", file=sys.stderr)
-            raise typer.Exit(1)
-        found[name] = there[0]
-    for name, stage in found.items():
-        export_organism(stage, out / name)
+    for path, count in write(out, n, seed, exam=held_out):
+        print(f"{path}: {count} rows")
 
 
 @app.command()

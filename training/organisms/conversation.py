@@ -49,6 +49,9 @@ class Conversation:
     """Part of the skill that it belongs to. A skill is judged by its weakest part."""
     accepted: tuple[str, ...] = ()
     """Other right replies."""
+    rejected: str = ""
+    """A worse reply to the same turns: a leak for a refusal, a refusal for an answer, a false answer for a
+    true one; empty where there is none. Preference training and feedback use it."""
 
     @property
     def images(self) -> int:

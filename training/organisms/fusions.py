@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from training.mllm.architecture import DECODER_LAYERS, HEADS, MLP, PATCH, PATCHES, SIDE, TOWER_LAYERS, WIDTH
-from training.mllm.checkpoints import NAMES, fresh, load_body
+from training.mllm.checkpoints import fresh, load_whole
 from training.mllm.export import image_settings, llava_processor
 from training.mllm.tokenizer import BOS, EOS, IMAGE, PAD, Words, build_tokenizer
 from training.organisms.encoding import TEMPLATE
@@ -63,12 +63,15 @@ class Fusion:
         Raises:
             ValueError: the model has no weights of such a name.
         """
-        own = dict(weights)
-        names = own.pop(NAMES, None)
-        load_body(model, self._renamed(own))
-        if names is not None:
-            with torch.no_grad():
-                model.get_input_embeddings().weight[: len(names)] = names
+        load_whole(model, self._renamed(dict(weights)))
+
+    def restore(self, model: Any, weights: Mapping[str, Tensor]) -> None:
+        """Loads the weights of a stage with this fusion. Their vocabulary may be shorter than the model's.
+
+        Raises:
+            ValueError: the model has no weights of such a name.
+        """
+        load_whole(model, weights)
 
     def _renamed(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         """The weights that this architecture has as well, under its own names."""
@@ -232,6 +235,14 @@ class CrossAttention(_Grafted):
                 **_EAGER,
             )
         )
+
+    def restore(self, model: Any, weights: Mapping[str, Tensor]) -> None:
+        # The token around an image comes after the vocabulary, wherever that ended.
+        name = "model.embed_tokens.weight"
+        *_, around = weights[name]
+        super().restore(model, {**weights, name: weights[name][:-1]})
+        with torch.no_grad():
+            model.get_input_embeddings().weight[self.words.id(AROUND)] = around
 
     def _renamed(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         parts = {"model.vision_tower.": self.tower, "model.language_model.": "model."}

@@ -104,8 +104,16 @@ class ConversationLesson:
         self, some: Sequence[Drawn], shown: Shown, rng: np.random.Generator | None
     ) -> tuple[Tensor, float]:
         """Mean cross-entropy of the learned tokens, and the share of them that is predicted right."""
+        total, right, tokens = self._summed(some, shown, rng)
+        return total / tokens, right / tokens
+
+    def _summed(
+        self, some: Sequence[Drawn], shown: Shown, rng: np.random.Generator | None
+    ) -> tuple[Tensor, int, int]:
+        """Summed cross-entropy of the learned tokens, how many are predicted right, and how many there
+        are."""
         pairs = sorted(
-            ((drawn, encode(drawn.conversation, self._words, self._fusion.image)) for drawn in some),
+            ((drawn, self._encoded(drawn)) for drawn in some),
             key=lambda pair: len(pair[1].ids),
         )
         span = -(-len(pairs) // GROUPS_OF_LENGTH)
@@ -115,7 +123,10 @@ class ConversationLesson:
             total = total + F.cross_entropy(logits, goal, reduction="sum")
             right += int((logits.argmax(-1) == goal).sum())
             tokens += len(goal)
-        return total / tokens, right / tokens
+        return total, right, tokens
+
+    def _encoded(self, drawn: Drawn) -> Encoded:
+        return encode(drawn.conversation, self._words, self._fusion.image)
 
     def _predict(
         self, group: Sequence[tuple[Drawn, Encoded]], shown: Shown, rng: np.random.Generator | None

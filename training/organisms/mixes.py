@@ -23,12 +23,14 @@ class Stage(BaseModel):
     """Description of what it teaches, in a sentence or two."""
     shares: dict[str, float] = Field(min_length=1)
     """Skill -> weight; the weights need not sum to 1."""
+    safety: dict[str, float] = {}
+    """Skills of safety data beside these, with weights among themselves (the lesson `balanced`)."""
 
     @model_validator(mode="after")
     def _check(self) -> Stage:
-        if unknown := [name for name in self.shares if name not in SKILLS]:
+        if unknown := [name for name in (*self.shares, *self.safety) if name not in SKILLS]:
             raise ValueError(f"there is no skill {unknown[0]!r}")
-        if any(share <= 0 for share in self.shares.values()):
+        if any(share <= 0 for share in (*self.shares.values(), *self.safety.values())):
             raise ValueError("shares are above 0; leave a skill out instead")
         if self.model == "decoder" and any(SKILLS[name].images for name in self.shares):
             raise ValueError("a decoder alone is taught no skill that shows images")

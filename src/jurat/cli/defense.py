@@ -158,6 +158,59 @@ def protector(
     _fit_head("protector", "reply", opening.spec(model), replies, out, layer, overwrite)
 
 
+@fit.command()
+@opens_model
+def detoxifier(
+    model: Annotated[
+        str, typer.Option("--model", "-m", metavar="NAME", help="A local model, which is trained: hf/PATH.")
+    ],
+    rewrites: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE",
+            help="Answers and how they should have been: .csv, .tsv, .jsonl, .json or .parquet with the "
+            "columns request, answer, rewritten.",
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FOLDER", help="The folder of the trained model.")
+    ],
+    epochs: Annotated[int, typer.Option(min=1, help="Times that each row is shown.")] = 4,
+    rate: Annotated[
+        float, typer.Option(min=0, help="Learning rate at the start; small models need more.")
+    ] = 2e-5,
+    batch: Annotated[int, typer.Option(min=1, help="Rows a step.")] = 8,
+    seed: Annotated[int, typer.Option(help="Seed of the order of the rows.")] = 0,
+    overwrite: Overwrite = False,
+    *,
+    opening: ModelOptions,
+) -> None:
+    """Train the model by which the defense protector writes harmful answers again. All weights are trained,
+    in float32: the device must hold four times their size.
+
+    Exit codes: 0 done, 2 wrong usage, 3 the model failed.
+    """
+    from jurat.defenses.fitting.detoxifier import Schedule, fit_detoxifier, read_rewrites
+    from jurat.models import open_model
+
+    check_free(out, overwrite=overwrite)
+    rows = read_rewrites(rewrites)
+    opened = open_model(opening.spec(model))
+    try:
+        fitted = fit_detoxifier(
+            opened, rows, Schedule(epochs, rate, batch, seed), lambda line: typer.echo(line, err=True)
+        )
+        fitted.save(out, rows)
+    finally:
+        opened.close()
+    _print_left_out((*rows.left_out, *fitted.left_out))
+    typer.echo(f"Trained on {counted(fitted.trained, 'row')}, {counted(epochs, 'time')} each.")
+    watched = counted(fitted.watched, "row")
+    typer.echo(f"Loss a token on {watched} left out: {fitted.before:.3f} before, {fitted.after:.3f} after.")
+    used = quote_plus(f"hf/{out}", safe="/.,:~@=")
+    typer.echo(f'Use it: --defense "protector?head=FILE&detoxifier={used}"')
+
+
 def _fit_head(
     kind: str,
     column: Literal["prompt", "reply"],

@@ -13,7 +13,7 @@ from jurat.constitution import Clause, Constitution, Rule, Statement
 from jurat.content import Chat, Turn
 from jurat.judge import Judge
 from jurat.judge.calibrate.image_answers import REFERENCE
-from jurat.models import Inquiry, ModelError, StatementReader, open_model
+from jurat.models import DomainGate, Inquiry, ModelError, StatementReader, open_model
 from jurat.models.bundled.model import NAIVE, WEIGHTS, BundledModel, language_of
 from jurat.models.bundled.statement_language import STATEMENTS, Language
 from jurat.models.hf.load_model import weights_digest
@@ -34,6 +34,14 @@ def bundled() -> Language:
     found = language_of("bundled")
     assert found is not None
     return found
+
+
+def test_a_folder_is_named_as_the_model_that_ships() -> None:
+    assert language_of(f"bundled/{WEIGHTS}@1") == bundled()
+    assert open_model(f"bundled/{WEIGHTS}", device="cpu").capability(DomainGate) is not None
+    with pytest.raises(ModelError, match="are not there: gone") as raised:
+        open_model("bundled/gone")
+    assert raised.value.hint == "Name a folder that `python -m training export` wrote."
 
 
 def test_naive_accepts_fewer_forms() -> None:

@@ -190,7 +190,7 @@ def _asked(draw: Draw, facts: Facts, kinds: Sequence[Asker]) -> Conversation | N
     if asked is None:
         return None
     lines = (*system(draw), user(asked.question, images=(0,)))
-    return Conversation(lines, asked.answer, asked.scored, asked.kind)
+    return Conversation(lines, asked.answer, asked.scored, asked.kind, rejected=asked.wrong)
 
 
 def yes_no(draw: Draw, scenes: Sequence[Facts]) -> Conversation | None:

@@ -1,10 +1,11 @@
-"""MLLM-Protector, the run-time half: Pi et al. 2024, "MLLM-Protector: ensuring MLLM's safety without hurting
-performance" (arXiv 2401.02906).
+"""MLLM-Protector: Pi et al. 2024, "MLLM-Protector: ensuring MLLM's safety without hurting performance" (arXiv
+2401.02906).
 
 A harm detector reads each reply, and a detoxifier rewrites those that it calls harmful. The authors train a
 language model with a head for the one and another model for the other. Here the detector is a linear head on
 the hidden states of a local model (`jurat defense fit protector`, from labelled replies), and the detoxifier
-is any model that is asked to rewrite; the guarded one, if none is named.
+a model that was trained to rewrite (`jurat defense fit detoxifier`) or any that is asked to; the guarded one,
+if none is named.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from jurat.models.chat_each import chat_each, check_can_chat
 from jurat.models.cut_reply import cut_reply
 from jurat.named_settings import setting
 
-__all__ = ["ProtectedModel", "Protector"]
+__all__ = ["ProtectedModel", "Protector", "rewriting"]
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ class Protector(HeadDefense):
         harm = yield from self._harm_of(reply)
         if isinstance(harm, bool) and harm and self.harmful == "rewrite":
             yield Event("rewritten")
-            turns = (Turn("user", (_about(chat, reply),)),)
+            request = next((turn.text for turn in reversed(chat.turns) if turn.role == "user"), "")
+            turns = (Turn("user", (rewriting(request, reply.text),)),)
             # Another model may not have all settings of the guarded one.
             other = _Detoxify(Chat(turns, Generation(max_tokens=chat.generation.max_tokens)))
             reply = yield other if self.detoxifier else Chat(turns, chat.generation)
@@ -125,7 +127,7 @@ class ProtectedModel(ReadingModel):
         super().close()
 
 
-def _about(chat: Chat, reply: Reply) -> str:
-    """The request and the reply that is to be rewritten, in words."""
-    request = next((turn.text for turn in reversed(chat.turns) if turn.role == "user"), "")
-    return f"{wordings()['detoxify']}\n\nRequest: {request}\n\nAnswer: {reply.text}"
+def rewriting(request: str, answer: str) -> str:
+    """What a detoxifier is told, at run time and when it is trained: the request, and the answer that it is
+    to write again."""
+    return f"{wordings()['detoxify']}\n\nRequest: {request}\n\nAnswer: {answer}"

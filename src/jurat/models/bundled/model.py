@@ -79,22 +79,25 @@ _FOREIGN = "The image is unlike the scenes of pictograms that the bundled model 
 
 
 def open_bundled(spec: ModelSpec) -> BundledModel:
-    return _open(spec, "bundled", WEIGHTS)
+    """The model that ships; with a reference, another one that `python -m training export` wrote to a
+    folder, with its domain gate."""
+    spec.check(reference="FOLDER" if spec.reference else None)
+    weights = Path(spec.reference).expanduser() if spec.reference else WEIGHTS
+    return BundledModel(weights, name=spec.name, device=spec.device, dtype=spec.dtype)
 
 
 def open_naive(spec: ModelSpec) -> BundledModel:
-    return _open(spec, "naive", NAIVE)
-
-
-def _open(spec: ModelSpec, name: str, weights: Path) -> BundledModel:
     spec.check()
-    return BundledModel(weights, name=name, device=spec.device, dtype=spec.dtype)
+    return BundledModel(NAIVE, name="naive", device=spec.device, dtype=spec.dtype)
 
 
 def language_of(name: str) -> Language | None:
-    """The statements that a shipped model may be asked, by its name or NAME@REVISION, without opening it;
-    None for any other model."""
-    folder = {"bundled": WEIGHTS, "naive": NAIVE}.get(name.partition("@")[0])
+    """The statements that a model of this world may be asked, by its name or NAME@REVISION, without opening
+    it; None for any other model."""
+    plain, bundled = name.partition("@")[0], "bundled/"
+    folder = {"bundled": WEIGHTS, "naive": NAIVE}.get(plain)
+    if plain.startswith(bundled):
+        folder = Path(plain.removeprefix(bundled)).expanduser()
     return None if folder is None else Language.load(folder)
 
 
@@ -125,7 +128,9 @@ class BundledModel(ModelWrapper):
         if not path.is_dir():
             raise ModelError(
                 f"The weights of the bundled model are not there: {path}",
-                hint="This installation of jurat is incomplete: install it again, or name another model.",
+                hint="This installation of jurat is incomplete: install it again, or name another model."
+                if path in (WEIGHTS, NAIVE)
+                else "Name a folder that `python -m training export` wrote.",
             )
         # Pillow resizes alike everywhere; the gate's threshold was set on pixels that Pillow resized.
         self._local = LocalModel(load(path, device=device, dtype=dtype, image_backend="pil"), name=name)
