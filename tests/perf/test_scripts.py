@@ -302,7 +302,7 @@ def test_judge_candidates_logs_every_configuration(written, tmp_path: Path) -> N
     ]
     assert f"{len(CANDIDATES)} configurations tried" in told
     assert "Ahead of clause-product in AURC and in forced F1 with each of 1 models: " in told
-    assert all((row["forced_f1 more"] is None) == (row["method"] == "clause-product") for row in rows)
+    assert ["forced_f1 more" in row for row in rows] == [row["method"] != "clause-product" for row in rows]
     assert all(row["aurc holm"] >= row["aurc p"] for row in rows[3:] if row["aurc p"] is not None)
 
 

@@ -146,8 +146,6 @@ class Teacher:
     def wording(self, mode: str) -> Wording:
         """A wording for the questions of a batch."""
         self.counts[f"batches {mode}"] += 1
-        if mode == "no question":
-            return Wording("", "")
         wording = self._drawn_wording("rules" if mode == "rule" else "statements", "batches")
         return wording if mode != "free" else Wording("", wording.question)
 
@@ -253,8 +251,6 @@ def _fill_row(
 ) -> None:
     if rows["foreign"][row].any() or (rows["kinds"][row] == UNKNOWN).any():
         teacher.counts["scenes with something unknown"] += 1
-        return
-    if mode == "no question":
         return
     facts = facts_of(*(rows[name][row] for name in ("kinds", "centres", "areas", "gaps")))
     if len(facts.kinds) == 0:

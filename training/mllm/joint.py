@@ -80,9 +80,6 @@ class JointLesson:
         rest = [(name, p) for name, p in named if not name.startswith(tower)]
         heads = [(f"heads.{name}", p) for name, p in self._heads.named_parameters()]
         ground = [(f"ground.{name}", p) for name, p in self._grounding.named_parameters()]
-        if [*self._mix.modes] == ["no question"]:  # what only reads questions is left as it is
-            rest = [(name, p) for name, p in rest if not name.startswith("model.language_model.layers.")]
-            ground = []
         return [
             Group([(name, p) for name, p in named if name.startswith(tower)], self._tower),
             Group([*rest, *(heads if self._dense else []), *ground]),
@@ -91,11 +88,10 @@ class JointLesson:
     def losses(self, rng: np.random.Generator, size: int) -> tuple[dict[str, Tensor], dict[str, float]]:
         batch = make_batch(self._scenes, self._words, size, rng, self._mix, self.counts)
         parts, right = self._parts(batch)
-        return parts, {} if right is None else {f"right ({batch.mode})": float(right)}
+        return parts, {f"right ({batch.mode})": float(right)}
 
-    def _parts(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor | None]:
-        """Weighted parts of the loss, and the share of Yes/No questions answered right; None where nothing is
-        asked."""
+    def _parts(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
+        """Weighted parts of the loss, and the share of Yes/No questions answered right."""
         arrays = {name: torch.as_tensor(value) for name, value in batch.pack.items()}
         pack = Pack(arrays["ids"], arrays["text"], arrays["position"], arrays["pick"])
         parts: dict[str, Tensor] = {}
@@ -110,8 +106,6 @@ class JointLesson:
             parts["dense"] = self._dense * torch.stack(list(dense.values())).sum()
         # The decoder reads only the scenes that something is asked about.
         asked = (pack.pick >= 0).any(1)
-        if not asked.any():
-            return parts, None
         pack = Pack(pack.ids[asked], pack.text[asked], pack.position[asked], pack.pick[asked])
         seen = None if seen is None else seen[asked]
         prefix = prefix_embeddings(self._model, self._words, batch.instruction, seen, len(pack.ids))
@@ -131,9 +125,7 @@ class JointLesson:
         for number in range(self._watched * len(self._mix.modes) // size):
             rng = np.random.default_rng([9, number])
             batch = make_batch(scenes, self._words, size, rng, self._mix, Counter())
-            right = self._parts(batch)[1]
-            if right is not None:
-                rights.setdefault(batch.mode, []).append(float(right))
+            rights.setdefault(batch.mode, []).append(float(self._parts(batch)[1]))
         names = self._model.model.language_model.embed_tokens.weight[self._words.class_rows]
         seen = measure_tower(self._model, self._heads, names, self._watch, 2 * self._watched)
         return {f"right ({mode})": float(np.mean(values)) for mode, values in sorted(rights.items())} | seen

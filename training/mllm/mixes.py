@@ -13,9 +13,8 @@ from jurat.judge.prompts import REASON, RULE, STATEMENT, Wording
 
 OWN = {"statements": STATEMENT, "rules": RULE, "reasons": Wording("", f"{{text}} {REASON}")}
 """The judge's own wordings of each kind that has several."""
-MODES = ("statement", "rule", "free", "no image", "no question")
-"""Kinds of batches: statements; whole rules; answers in words; statements without an image; scenes that
-nothing is asked about, on which only the dense losses work."""
+MODES = ("statement", "rule", "free", "no image")
+"""Kinds of batches: statements; whole rules; answers in words; statements without an image."""
 
 
 @dataclass(frozen=True)
