@@ -37,7 +37,7 @@ def task(work: Path) -> Callable[..., Task]:
     def make(name: str, **settings: Any) -> Task:
         stage = stages()[name]
         # Parents that are in the repository stand in for those that are trained first.
-        found = {"text-aligned": "knows", "joint-7": "joint-4"}
+        found = {"text-aligned": "knows", "joint-6": "joint-4"}
         parent, eyes = (found.get(each or "") for each in (stage.parent, stage.eyes))
         changed = replace(
             stage,
