@@ -38,8 +38,8 @@ _WHAT = {
     ),
     "naive": (
         "The naive organism: a small MLLM that does not know the judge's wording",
-        "The bundled model's twin for the bench: a LLaVA trained from nothing, on scenes of its own and in other "
-        "words than the judge's.",
+        "The bundled model's twin for the bench: a LLaVA trained from nothing, on scenes of its own and in "
+        "other words than the judge's.",
     ),
 }
 """Mix -> title and first sentence of the card."""
