@@ -175,15 +175,15 @@ def test_presence_keeps_true_relations_broken() -> None:
 
 def test_negation_inside_a_statement_is_refused_when_opened() -> None:
     with pytest.raises(JuratError, match="would answer 1 of the 2 statements") as raised:
-        Judge(law("A dog is visible.", "No snake is visible."), "bundled")
+        Judge(law("A dog is visible.", "No snake is visible."), "naive")
     assert "write `not: A snake is visible.`" in (raised.value.hint or "")
     with pytest.raises(JuratError) as raised:
-        Judge(law({"not": "No snake is visible."}), "bundled")
+        Judge(law({"not": "No snake is visible."}), "naive")
     assert "write `A snake is visible.` without `not:`" in (raised.value.hint or "")
-    verdict = Judge(law("No snake is visible."), "bundled", allow_unknown=True).judge(white_scene())
+    verdict = Judge(law("No snake is visible."), "naive", allow_unknown=True).judge(white_scene())
     assert (verdict.outcome, verdict.reason) == ("unsure", "out_of_domain")
     whole = Constitution(name="law", rules=(Rule(rule="No snake may be visible."),))
-    Judge(whole, "bundled", "direct")  # the text of a rule is checked for its words alone
+    Judge(whole, "naive", "direct")  # the text of a rule is checked for its words alone
 
 
 def white_scene() -> Any:

@@ -37,9 +37,9 @@ _WHAT = {
         "A LLaVA (CLIP-style tower, projector, Llama decoder) trained from nothing on scenes of emoji.",
     ),
     "naive": (
-        "The naive organism: the bundled model's tower under another decoder",
-        "The bundled model's twin for the bench: the same vision tower, which was trained on the judge's "
-        "wording, and a decoder of its own that was trained on other wordings.",
+        "The naive organism: a small MLLM that does not know the judge's wording",
+        "The bundled model's twin for the bench: a LLaVA trained from nothing, on scenes of its own and in "
+        "other words than the judge's.",
     ),
 }
 """Mix -> title and first sentence of the card."""

@@ -36,6 +36,14 @@ def bundled() -> Language:
     return found
 
 
+@pytest.fixture(scope="module")
+def positive() -> Language:
+    """A language without negations and the rarer forms, as of a model that was not taught them."""
+    found = language_of("naive")
+    assert found is not None
+    return found
+
+
 def test_a_folder_is_named_as_the_model_that_ships() -> None:
     assert language_of(f"bundled/{WEIGHTS}@1") == bundled()
     assert open_model(f"bundled/{WEIGHTS}", device="cpu").capability(DomainGate) is not None
@@ -91,11 +99,11 @@ def test_statements_of_the_language_are_accepted(text: str) -> None:
         ("A dog is not left of a cat.", "A dog is left of a cat."),
     ],
 )
-def test_negation_is_refused_with_the_statement_for_not(language: Language, text: str, instead: str) -> None:
-    said = language.refusal(text)
+def test_negation_is_refused_with_the_statement_for_not(positive: Language, text: str, instead: str) -> None:
+    said = positive.refusal(text)
     assert said is not None and said.startswith("it is a negation (")
     assert said.endswith(f"write `not: {instead}`") or "can be seen" in said
-    assert language.refusal(instead) is None
+    assert positive.refusal(instead) is None
 
 
 @pytest.mark.parametrize(
@@ -131,8 +139,8 @@ def test_other_negations_are_refused(language: Language, text: str) -> None:
         ("A sign reads STOPP.", "A sign reads STOP."),
     ],
 )
-def test_near_miss_is_refused_with_a_suggestion(language: Language, text: str, meant: str) -> None:
-    assert (language.refusal(text) or "").endswith(f'did you mean "{meant}"?')
+def test_near_miss_is_refused_with_a_suggestion(positive: Language, text: str, meant: str) -> None:
+    assert (positive.refusal(text) or "").endswith(f'did you mean "{meant}"?')
 
 
 def test_plural_without_a_number_is_refused_with_both_meanings(language: Language) -> None:
@@ -276,13 +284,12 @@ def test_presence_lists_the_larger_object_first() -> None:
     )
 
 
-@pytest.mark.parametrize(("name", "folder"), [("bundled", WEIGHTS), ("naive", NAIVE)])
-def test_refused_statements_are_answered_out_of_domain(name: str, folder: Path) -> None:
-    model = open_model(name)
+def test_refused_statements_are_answered_out_of_domain() -> None:
+    model = open_model("naive")
     reader = model.capability(StatementReader)
-    assert reader == language_of(name) == pickle.loads(pickle.dumps(reader))
+    assert reader == language_of("naive") == pickle.loads(pickle.dumps(reader))
     # Its file is no part of the weights: what was recorded with them keeps its name.
-    assert model.revision == weights_digest(folder)
+    assert model.revision == weights_digest(NAIVE)
     image = Image.open("examples/scenes/0000-child-with-blade-broken.png").convert("RGB")
     questions = (
         "Statement: A child is visible.",
