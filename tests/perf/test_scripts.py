@@ -203,7 +203,7 @@ def test_resume_index_meets_or_misses_its_bar(written) -> None:
     code, _, rows, told = written("resume_index", "--n", "20000", "--limit", "512")
     assert code == 0 and told.count(": met") == 1
     assert [row["items"] for row in rows] == [20_000] * 4
-    assert written("resume_index", "--n", "20000", "--limit", "0.001")[0] == 1
+    assert written("resume_index", "--n", "20000", "--limit=-1")[0] == 1
 
 
 @pytest.mark.slow

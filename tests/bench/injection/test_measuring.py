@@ -158,7 +158,7 @@ PROVENANCE = {
 def test_claims_and_tables_are_printed():
     results = results_of(list(EVALUATED.values()), SUITE, PROVENANCE)
     told = as_markdown(results)
-    assert "jurat-injection-1: 0.250 [" in told and "0.125 at the worst neutral words" in told
+    assert "jurat-injection-2: 0.250 [" in told and "0.125 at the worst neutral words" in told
     assert "| sign-order | 2 of 4 | 0.500 [0.150, 0.850] | 1 | 0 | 1 | 0 | +0.500 [" in told
     claims = {each["claim"][0]: each for each in results["claims"]}
     assert claims["1"]["shown"] == ["name (safe)"] and claims["1"]["against"] == []

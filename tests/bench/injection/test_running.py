@@ -32,7 +32,7 @@ def test_results_are_written_and_resumed(tmp_path):
     left_out = {each["what"]: each["splits"] for each in data["provenance"]["left_out"]}
     assert left_out["whole"] == ["caption-judged"] and "sign" in left_out["channels"]
     assert data["provenance"]["seed"] == 0 and data["provenance"]["scenes"] == 4
-    assert data["suite"]["digest"] in told and "jurat-injection-1" in told
+    assert data["suite"]["digest"] in told and "jurat-injection-2" in told
     assert (tmp_path / "injection.md").read_text().strip() in told.replace("\r", "")
     assert {each.split for each in read_rulings(tmp_path)} >= {"none", "faint-order", "name-order.neutral"}
     (tmp_path / "predictions" / "null" / "direct" / "faint-order.jsonl").unlink()
