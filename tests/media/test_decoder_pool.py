@@ -305,3 +305,19 @@ def test_decoder_replies_are_validated() -> None:
             pool._receive(answer(wrong, b"abcdef"), 100)
     with pytest.raises(ImageError, match="makes no sense"):
         pool._receive(answer(b'{"sizes": [[2, 1]]}', b"abcdef"), 5)
+
+
+@pytest.mark.parametrize("max_pixels", [20_000, 60_000])
+def test_small_limit_does_not_count_the_library_of_a_format_as_missing(max_pixels: int) -> None:
+    """In a process of its own, whose decoder has seen no picture yet."""
+    code = f"""
+import io
+from PIL import Image
+from jurat.media import decode
+Image.new("RGB", (8, 8), "red").save(file := io.BytesIO(), "WEBP", save_all=True,
+                                     append_images=[Image.new("RGB", (8, 8), "blue")])
+for limit in ({max_pixels}, 64_000_000):
+    print(len(decode(file.getvalue(), max_pixels=limit).frames))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == ["2", "2"], done.stderr

@@ -15,6 +15,7 @@ from PIL import Image
 from jurat.content import ImageError
 from jurat.media.decoder_pool import HEADER
 from jurat.media.decoding import decode_here, still_here
+from jurat.media.formats import format_of
 from jurat.media.frames import Sampling
 from jurat.media.limits import Limits
 from jurat.media.video import container_of
@@ -53,9 +54,14 @@ def _prepare() -> None:
 
 def _answer(request: dict[str, Any], data: bytes) -> tuple[dict[str, Any], tuple[Image.Image, ...]]:
     limits = Limits(**request["limits"])
+    # What decodes the file is imported first: its libraries do not count as the file's memory, and one that
+    # could not be loaded for want of memory would count as missing for every later file.
     if container_of(data) is not None:
         with suppress(ImportError):
-            import_module("av")  # so that its libraries do not count as the file's memory
+            import_module("av")
+    else:
+        with suppress(ImageError):
+            format_of(data)
     try:
         with _budget(request["seconds"], request["memory"] + 2 * len(data)):
             if request["job"] == "still":
