@@ -19,11 +19,10 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from measuring import Row, files, provenance, report, table
+from measuring import Row, exported, files, provenance, report, stage_key, table
 
 if TYPE_CHECKING:
     from jurat.content import Reply
@@ -73,12 +72,7 @@ def answers(stage: Path, point: str, seed: str, args: argparse.Namespace) -> Ite
     from training.organisms.exams import ExamScenes, questions
     from training.organisms.export import export
 
-    digest = sha256((stage / "weights.safetensors").read_bytes()).hexdigest()[:12]
-    folder = args.out / "models" / f"{stage.name}-{digest}"
-    if not (folder / "whole").exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        export(stage, folder)
-        (folder / "whole").touch()
+    folder = exported(stage, args.out / "models", export)
     scenes = ExamScenes(args.seed)
     with closing(open_model(f"hf/{folder}")) as model:
         for measure, skills in MEASURES.items():
@@ -103,8 +97,7 @@ def answered(args: argparse.Namespace, stages: Sequence[Path]) -> Table:
     found: list[Table] = []
     for stage in stages:
         point, _, seed = stage.name.removeprefix(f"{SWEEP}-").rpartition("-")
-        digest = sha256((stage / "weights.safetensors").read_bytes()).hexdigest()[:12]
-        kept = args.out / "answers" / f"{stage.name}-{digest}-{args.seed}-{args.n}.parquet"
+        kept = args.out / "answers" / f"{stage_key(stage)}-{args.seed}-{args.n}.parquet"
         if not kept.exists():
             write_table(kept, Table.of(answers(stage, point, seed, args)))
             print(f"{stage.name}: examined", file=sys.stderr, flush=True)
@@ -178,8 +171,9 @@ def judged(found: Table) -> list[Row]:
 
 def draw(path: Path, rows: Sequence[Row]) -> None:
     """Safety against utility: a point with its intervals, and its seeds without."""
-    from matplotlib import rc_context
     from matplotlib.figure import Figure
+
+    from jurat.bench.save_svg import save_svg
 
     figure = Figure(figsize=(5, 4.5), layout="constrained")
     axes = figure.subplots()
@@ -199,8 +193,7 @@ def draw(path: Path, rows: Sequence[Row]) -> None:
     axes.set_xlabel("questions about scenes answered right")
     axes.set_ylabel("questions about the vault refused")
     axes.legend(fontsize=7)
-    with rc_context({"svg.hashsalt": path.name}):
-        figure.savefig(path, metadata={"Date": None})
+    save_svg(figure, path)
 
 
 def main(argv: list[str] | None = None) -> None:

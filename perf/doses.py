@@ -20,11 +20,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from measuring import Row, against_first, files, gain, provenance, report, table
+from measuring import Row, against_first, exported, files, gain, provenance, report, table
 
 if TYPE_CHECKING:
     from jurat.bench.table import EvaluatedMethod
@@ -54,15 +53,7 @@ def evaluated(args: argparse.Namespace, stages: Sequence[Path]) -> list[Evaluate
     from jurat.bench.methods.registry import rows_for
     from training.mllm.export import export
 
-    models: list[BenchModel] = []
-    for stage in stages:
-        digest = sha256((stage / "weights.safetensors").read_bytes()).hexdigest()[:12]
-        folder = args.out / "models" / f"{stage.name}-{digest}"
-        if not (folder / "whole").exists():
-            folder.mkdir(parents=True, exist_ok=True)
-            export(stage, folder)
-            (folder / "whole").touch()
-        models.append(BenchModel(stage.name, str(folder)))
+    models = [BenchModel(stage.name, str(exported(stage, args.out / "models", export))) for stage in stages]
     plan = BenchPlan(
         args.out,
         rows_for(args.methods or METHODS, []),
@@ -93,8 +84,9 @@ def rows_of(models: Sequence[Sequence[EvaluatedMethod]], shares: Sequence[Row]) 
 
 def draw(path: Path, rows: Sequence[Row], first: str) -> None:
     """The gain of each method by the share of whole-rule questions; a panel for each share of the wording."""
-    from matplotlib import rc_context
     from matplotlib.figure import Figure
+
+    from jurat.bench.save_svg import save_svg
 
     shares = sorted({row["own"] for row in rows})
     figure = Figure(figsize=(4 * len(shares), 4), layout="constrained")
@@ -115,8 +107,7 @@ def draw(path: Path, rows: Sequence[Row], first: str) -> None:
         axes.set_title(f"the judge's wording: {own:.0%} of questions", fontsize=9)
     panels[0].set_ylabel(f"forced F1 more than `{first}`")
     panels[-1].legend(fontsize=7)
-    with rc_context({"svg.hashsalt": path.name}):
-        figure.savefig(path, metadata={"Date": None})
+    save_svg(figure, path)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -21,6 +21,7 @@ import sys
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from hashlib import sha256
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -173,6 +174,21 @@ def gain(judged: Judged) -> list[float]:
     """The difference of a comparison and the ends of its 95% interval."""
     ours, theirs = (math.nan if value is None else value for value in judged.comparison.values)
     return [ours - theirs, judged.comparison.difference.low, judged.comparison.difference.high]
+
+
+def stage_key(stage: Path) -> str:
+    """Name of a finished stage of training, with the digest of its weights."""
+    return f"{stage.name}-{sha256((stage / 'weights.safetensors').read_bytes()).hexdigest()[:12]}"
+
+
+def exported(stage: Path, folder: Path, export: Callable[[Path, Path], None]) -> Path:
+    """The model of a finished stage, which `export` writes below `folder` unless it is there whole."""
+    model = folder / stage_key(stage)
+    if not (model / "whole").exists():
+        model.mkdir(parents=True, exist_ok=True)
+        export(stage, model)
+        (model / "whole").touch()
+    return model
 
 
 def bar(what: str, value: float, limit: float, *, most: bool, digits: int = 2) -> tuple[bool, str]:

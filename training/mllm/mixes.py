@@ -24,9 +24,9 @@ class Mix:
     modes: Mapping[str, float]
     """Mode of `MODES` -> share of batches; they sum to 1."""
     statements: Mapping[str, float]
-    """Name in `wordings("statement")` -> its share among statements."""
+    """Name in `wordings("statements")` -> its share among statements."""
     rules: Mapping[str, float]
-    """Name in `wordings("rule")` -> its share among whole rules."""
+    """Name in `wordings("rules")` -> its share among whole rules."""
     reasons: Mapping[str, float]
     """Name in `wordings("reasons")` -> its share among statements that are to be answered with reasons."""
     blanked: float

@@ -1,6 +1,7 @@
-"""Labelled texts of the world for `jurat defense fit`: what is told of the vault is harmful, all else is not.
+"""Files of labelled texts about the made-up places, for `jurat defense fit`.
 
-Rules label them, since a fact of the vault has a made-up word that occurs nowhere else.
+A text is harmful if it tells a fact of the vault. Each of these facts has a made-up word that occurs nowhere
+else, so the labels are exact.
 """
 
 from __future__ import annotations

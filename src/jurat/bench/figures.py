@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jurat.bench.save_svg import save_svg
 from jurat.bench.table import CURVE, title_of
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ def draw_figures(out: Path, results: dict[str, Any]) -> list[Path]:
     """Draws what the rows allow, as SVG, and gives the paths; nothing where matplotlib is not installed."""
     if find_spec("matplotlib") is None:
         return []
-    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     written: list[Path] = []
@@ -47,9 +47,7 @@ def draw_figures(out: Path, results: dict[str, Any]) -> list[Path]:
             if not draw(figure.subplots(), rows):
                 continue
             path = out / f"{name}-{model.replace('/', '-')}.svg"
-            # Neither a date nor random ids, so that equal results give equal files.
-            with rc_context({"svg.hashsalt": path.name}):
-                figure.savefig(path, metadata={"Date": None})
+            save_svg(figure, path)
             written.append(path)
     return written
 

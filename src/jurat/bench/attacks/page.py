@@ -14,6 +14,7 @@ from jurat.bench.attacks.results import NEARLY_ALL
 from jurat.bench.labelled.sections import EMPTY, Grid, Section
 from jurat.bench.labelled.summary import section_lines
 from jurat.bench.results import other_runs
+from jurat.bench.save_svg import save_svg
 from jurat.files import write_whole
 from jurat.metrics import write_table
 from jurat.metrics.claims import ALPHA, STATES
@@ -199,13 +200,13 @@ def _figure(out: Path, rows: Sequence[Mapping[str, Any]]) -> list[Path]:
     from matplotlib.figure import Figure
 
     path = out / "attacks.svg"
-    # Neither a date nor random ids, so that equal results give equal files; a $ in a name is no formula.
-    with rc_context({"svg.hashsalt": path.name, "text.parse_math": False}):
+    # A $ in a name is no formula.
+    with rc_context({"text.parse_math": False}):
         figure = Figure(figsize=(5 * len(panels), 4), layout="constrained")
         for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
             _panel(axes, [row for row in rows if (row["victim"], row["task"]) == panel and row["n"]])
             axes.set_title(f"{panel[0]}: {panel[1]}")
-        figure.savefig(path, metadata={"Date": None})
+        save_svg(figure, path)
     return [path]
 
 

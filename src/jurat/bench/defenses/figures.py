@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from jurat.bench.defenses.plan import CONTROLS, NONE
+from jurat.bench.save_svg import save_svg
 
 __all__ = ["write_figures"]
 
@@ -29,13 +30,13 @@ def write_figures(out: Path, results: Mapping[str, Any]) -> list[Path]:
         panels = _panels([p for p in judge if p["model"] == model], [p for p in chat if p["model"] == model])
         path = out / f"defenses-{model.replace('/', '-')}.svg"
         # A $ in a name or in the words of a defense is no formula.
-        with rc_context({"svg.hashsalt": path.name, "text.parse_math": False}):
+        with rc_context({"text.parse_math": False}):
             figure = Figure(figsize=(5.5 * len(panels), 4.5), layout="constrained")
             for axes, (title, labels, points) in zip(
                 figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
             ):
                 _draw(axes, title, labels, points)
-            figure.savefig(path, metadata={"Date": None})
+            save_svg(figure, path)
         written.append(path)
     return written
 

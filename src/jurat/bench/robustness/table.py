@@ -22,6 +22,7 @@ from jurat.bench.evaluate import Progress
 from jurat.bench.results import rounded
 from jurat.bench.robustness.conditions import CLEAN, Condition
 from jurat.bench.robustness.run import AttackCost, RobustnessPlan
+from jurat.bench.save_svg import save_svg
 from jurat.bench.table import EvaluatedMethod, plain
 from jurat.files import write_whole
 from jurat.metrics import UNSURE, clustered_rate, holm, rate_difference
@@ -217,7 +218,6 @@ def _figures(out: Path, results: Mapping[str, Any]) -> list[Path]:
     rows = [row for row in results["rows"] if row["want"] == "broken"]
     if find_spec("matplotlib") is None or not any(row["change"] == "attack" for row in rows):
         return []
-    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     written: list[Path] = []
@@ -228,8 +228,7 @@ def _figures(out: Path, results: Mapping[str, Any]) -> list[Path]:
         for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
             _panel(axes, own, *panel)
         path = out / f"robustness-{model.replace('/', '-')}.svg"
-        with rc_context({"svg.hashsalt": path.name}):
-            figure.savefig(path, metadata={"Date": None})
+        save_svg(figure, path)
         written.append(path)
     return written
 
