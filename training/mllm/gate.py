@@ -54,7 +54,8 @@ class GateWeights(nn.Module):
         super().__init__()
         self.narrow = nn.Linear(features, width)
         self.around = nn.Conv2d(width, neighbours, 3, padding=1)
-        self.strange = nn.Linear(neighbours, 1)
+        self.further = nn.Conv2d(neighbours, neighbours, 3, padding=1)
+        self.strange = nn.Linear(2 * neighbours, 1)
         self.style = nn.Linear(2 * width, 1)
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:

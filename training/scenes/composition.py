@@ -25,6 +25,9 @@ LOOKS: dict[str, tuple[float, Look]] = {
     "turned": (0.10, Look(sides=(24, 44), tilt=180, card_tilt=30)),
 }
 """Name of a look -> its share of scenes, and the look."""
+SIZES: dict[int, float] = {SIDE: 0.75, 224: 0.15, 352: 0.10}
+"""Side in pixels -> its share of scenes. Larger ones are scaled down to `SIDE` as the model's processor does,
+which looks other than a drawing of that size."""
 CHOSEN = 0.30
 """Share of scenes whose objects are those of `chosen_kinds`, where it names some (two in five)."""
 UNKNOWN_THINGS = 0.30
@@ -44,7 +47,7 @@ class Composed:
 
     scene: Scene
     foreign: np.ndarray
-    """(SIDE, SIDE) bool: pixels of an unknown background, covered ones included."""
+    """Pixels of an unknown background, covered ones included; bool, of the scene's shape."""
     tags: tuple[str, ...]
     """Names of its parts, to be counted: a look, and kinds of unknown things and backgrounds."""
 
@@ -61,7 +64,8 @@ def compose(rng: np.random.Generator, *, known: bool = False) -> Composed:
 
 def _compose(rng: np.random.Generator, known: bool) -> Composed:
     name = str(rng.choice(list(LOOKS), p=[share for share, _ in LOOKS.values()]))
-    tags = [f"look {name}"]
+    size = int(rng.choice(list(SIZES), p=list(SIZES.values())))
+    tags = [f"look {name}", f"size {size}"]
     strange_things = not known and rng.random() < UNKNOWN_THINGS
     strange_ground = not known and rng.random() < UNKNOWN_GROUNDS
     wishes = [Wish(kind) for kind in kinds_of_a_scene(rng)]
@@ -73,9 +77,10 @@ def _compose(rng: np.random.Generator, known: bool) -> Composed:
             tags.append(f"unknown {kind}")
             wishes.append(Wish(UNKNOWN, sprite=sprite))
         wishes = [wishes[int(i)] for i in rng.permutation(len(wishes))][:MOST]
-    ground, foreign = (
-        _ground(rng, tags) if strange_ground else (_known_ground(rng), np.zeros((SIDE, SIDE), bool))
-    )
+    ground, foreign = _known_ground(rng, size), np.zeros((size, size), bool)
+    if strange_ground:
+        foreign = _foreign(rng, size)
+        ground[foreign] = _unknown_ground(rng, size, tags)[foreign]
     scene = draw(
         rng,
         wishes,
@@ -126,26 +131,28 @@ def together(kinds: list[int]) -> list[int]:
     return kept
 
 
-def _known_ground(rng: np.random.Generator) -> np.ndarray:
+def _known_ground(rng: np.random.Generator, size: int) -> np.ndarray:
     rare = rng.random() < RARE
-    return background(rng, SIDE, str(rng.choice(RARE_TEXTURES)) if rare else None)
+    return background(rng, size, str(rng.choice(RARE_TEXTURES)) if rare else None)
 
 
-def _ground(rng: np.random.Generator, tags: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels of a background that is unknown, wholly or in part, and the mask of the unknown pixels."""
+def _unknown_ground(rng: np.random.Generator, size: int, tags: list[str]) -> np.ndarray:
     kind, picture = unknown_ground(rng)
     tags.append(f"ground {kind}")
-    foreign = np.ones((SIDE, SIDE), bool)
-    if rng.random() < 0.4:  # only a part: a band at a side, or a rectangle
-        foreign[:] = False
-        across = int(rng.integers(SIDE // 8, SIDE * 7 // 8))
-        if rng.random() < 0.5:
-            foreign[:, :across] = True
-            foreign = np.rot90(foreign, int(rng.integers(4))).copy()
-        else:
-            wide, high = (int(v) for v in rng.integers(SIDE // 4, SIDE, 2))
-            x, y = int(rng.integers(0, SIDE - wide + 1)), int(rng.integers(0, SIDE - high + 1))
-            foreign[y : y + high, x : x + wide] = True
-    ground = _known_ground(rng)
-    ground[foreign] = np.asarray(picture, np.float32)[foreign]
-    return ground, foreign
+    return np.asarray(picture.resize((size, size), Image.Resampling.BICUBIC), np.float32)
+
+
+def _foreign(rng: np.random.Generator, size: int) -> np.ndarray:
+    """Where a background is unknown: everywhere, in a band at a side, or in a rectangle."""
+    foreign = np.ones((size, size), bool)
+    if rng.random() >= 0.4:
+        return foreign
+    foreign[:] = False
+    across = int(rng.integers(size // 8, size * 7 // 8))
+    if rng.random() < 0.5:
+        foreign[:, :across] = True
+        return np.rot90(foreign, int(rng.integers(4))).copy()
+    wide, high = (int(v) for v in rng.integers(size // 4, size, 2))
+    x, y = int(rng.integers(0, size - wide + 1)), int(rng.integers(0, size - high + 1))
+    foreign[y : y + high, x : x + wide] = True
+    return foreign

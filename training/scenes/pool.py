@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL import Image
 
 from jurat.pictograms.scene import MOST, NEAR, SIDE, Scene
 from jurat.pictograms.statements import UNKNOWN, Facts
@@ -47,13 +48,16 @@ FIELDS: dict[str, tuple[tuple[int, ...], str]] = {
 
 
 def _cells(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Pixels of a mask in each cell, of those of a scene of `SIDE` pixels."""
+    if len(mask) != SIDE:
+        mask = np.asarray(Image.fromarray(mask).resize((SIDE, SIDE), Image.Resampling.NEAREST))
     return mask.reshape(CELLS, SIDE // CELLS, CELLS, SIDE // CELLS).sum((1, 3))
 
 
 def measure(scene: Scene) -> dict[str, NDArray[np.generic]]:
-    """Facts of one scene of `SIDE` pixels as arrays, by the names in `FIELDS`."""
+    """Facts of one scene as arrays, by the names in `FIELDS`; its pixels are scaled to `SIDE`."""
     row = {name: np.zeros(shape, kind) for name, (shape, kind) in FIELDS.items()}
-    row["pixels"][:] = scene.pixels
+    row["pixels"][:] = np.asarray(scene.image.resize((SIDE, SIDE), Image.Resampling.BICUBIC))
     row["kinds"][:] = -1
     for i, thing in enumerate(scene.objects):
         row["kinds"][i], row["areas"][i] = thing.kind, thing.area

@@ -66,13 +66,13 @@ def test_unreadable_gate_is_an_error(tmp_path: Path, settings: str, message: str
 
 
 def test_one_strange_patch_raises_the_strangeness_of_its_image_alone() -> None:
-    """A patch that differs from all others changes the logits of the 3 x 3 patches around it."""
+    """A patch that differs from all others changes the logits of the 5 x 5 patches around it."""
     parameters = {**weights(), "style.weight": torch.zeros(1, 16)}
-    tokens = torch.randn(1, 1, FEATURES).expand(2, 16, FEATURES).clone()
-    tokens[1, 5] += 3
+    tokens = torch.randn(1, 1, FEATURES).expand(2, 49, FEATURES).clone()
+    tokens[1, 16] += 3
     patches, images = patch_logits(parameters, tokens)
-    changed = (patches[0] - patches[1]).abs().gt(1e-5).reshape(4, 4)
-    assert changed[:3, :3].all() and not changed[3].any() and not changed[:, 3].any()
+    changed = (patches[0] - patches[1]).abs().gt(1e-5).reshape(7, 7)
+    assert changed[:5, :5].all() and not changed[5:].any() and not changed[:, 5:].any()
     assert images[0] != images[1]
     assert float(images[1]) == pytest.approx(
         float(torch.logsumexp(patches[1], 0) + parameters["style.bias"][0]), abs=1e-5

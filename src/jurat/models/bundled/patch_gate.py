@@ -29,7 +29,7 @@ WEIGHTS, SETTINGS = "domain.safetensors", "domain.json"
 READING = ("project.0", "project.2", "answers")
 """Layers that answer which object covers a patch: the model's projector, and its training's heads, M of them,
 folded with the names of the A answers: (M, A, width) and (M, A)."""
-TRAINED = ("narrow", "around", "strange", "style")
+TRAINED = ("narrow", "around", "further", "strange", "style")
 """Layers of the gate itself."""
 NAMES = tuple(f"{layer}.{part}" for layer in (*READING, *TRAINED) for part in ("weight", "bias"))
 UNKNOWN = 2
@@ -92,8 +92,9 @@ class PatchGate:
 def patch_logits(weights: Mapping[str, Tensor], tokens: Tensor) -> tuple[Tensor, Tensor]:
     """Strangeness of patches (n, patches) and of images (n,), from `patch_inputs` (n, patches, D).
 
-    Of `weights`, `narrow` maps D to a smaller width, `around` is a convolution of 3 x 3 over the square of
-    patches, `strange` gives a patch its logit, and `style` sees means and maxima over all patches.
+    Of `weights`, `narrow` maps D to a smaller width, `around` and `further` are convolutions of 3 x 3 over
+    the square of patches, `strange` gives a patch its logit from both, and `style` sees means and maxima over
+    all patches.
     """
     import torch
     from torch.nn import functional as F
@@ -101,11 +102,14 @@ def patch_logits(weights: Mapping[str, Tensor], tokens: Tensor) -> tuple[Tensor,
     def linear(name: str, values: Tensor) -> Tensor:
         return F.linear(values, weights[f"{name}.weight"], weights[f"{name}.bias"])
 
+    def convolved(name: str, grid: Tensor) -> Tensor:
+        return F.gelu(F.conv2d(grid, weights[f"{name}.weight"], weights[f"{name}.bias"], padding=1))
+
     seen = F.gelu(linear("narrow", tokens))
     side = round(seen.shape[1] ** 0.5)
-    grid = seen.transpose(1, 2).unflatten(2, (side, side))
-    near = F.gelu(F.conv2d(grid, weights["around.weight"], weights["around.bias"], padding=1))
-    patches = linear("strange", near.flatten(2).transpose(1, 2)).squeeze(-1)
+    near = convolved("around", seen.transpose(1, 2).unflatten(2, (side, side)))
+    both = torch.cat([near, convolved("further", near)], 1)
+    patches = linear("strange", both.flatten(2).transpose(1, 2)).squeeze(-1)
     style = linear("style", torch.cat([seen.mean(1), seen.amax(1)], 1)).squeeze(-1)
     return patches, torch.logsumexp(patches, 1) + style
 
