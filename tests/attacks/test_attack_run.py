@@ -119,6 +119,7 @@ def test_without_a_target_another_reply_is_a_success(tiny: str, images: Path, tm
         ("carlini", PROMPTS, "needs the reply that is wanted"),
         ("carlini", ("--target", "dog"), "needs at least one prompt"),
         ("carlini", (*PROMPTS, "--target", " "), "The target is empty"),
+        ("noise", (*PROMPTS, "--success", " "), "The text of a success is empty"),
         ("shayegani", PROMPTS, "needs a trigger"),
         ("shayegani", (*PROMPTS, "--trigger", "nowhere.png"), "There is no image nowhere.png"),
         ("carlinni", PROMPTS, "There is no attack 'carlinni'"),

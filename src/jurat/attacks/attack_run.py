@@ -253,6 +253,8 @@ def check_wish(wants: Wants, wish: Wish) -> None:
         raise JuratError("This attack needs the reply that is wanted.", hint='--target "..."')
     if wish.target is not None and not wish.target.strip():
         raise JuratError("The target is empty.", hint="Leave --target out to want another reply.")
+    if wish.success is not None and not wish.success.strip():
+        raise JuratError("The text of a success is empty: every reply has it.", hint="Leave --success out.")
     if wants == "trigger" and wish.trigger is None:
         raise JuratError("This attack needs a trigger, an image or a text.", hint="--trigger FILE_OR_TEXT")
 
