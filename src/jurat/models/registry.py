@@ -39,7 +39,7 @@ def _plug_in(**known: Any) -> Backend:
 
 
 _EXACT: frozenset[Ability] = frozenset({"ask", "exact", "chat"})
-_LOCAL: frozenset[Ability] = _EXACT | {"gradients", "hooks"}
+_LOCAL: frozenset[Ability] = frozenset({*_EXACT, "gradients", "hooks"})
 
 MODELS = Registry(
     "models",
