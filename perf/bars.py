@@ -74,7 +74,7 @@ def item_row(cases: Sequence[Case], verdicts: Sequence[Verdict], ids: frozenset[
         "unsure": len(cases) - found - passed - missed - alarms,
         "refused": sum(verdict.reason == "out_of_domain" for verdict in verdicts),
         "f1": 2 * found / (2 * found + errors),
-        "f1_decided": 2 * found / (2 * found + missed + alarms),
+        "f1_decided": 2 * found / (2 * found + missed + alarms) if found + missed + alarms else None,
     }
 
 
@@ -93,7 +93,8 @@ def rule_rows(cases: Sequence[Case], verdicts: Sequence[Verdict], law: Constitut
     return rows
 
 
-def calibration_error(cases: Sequence[Case], verdicts: Sequence[Verdict]) -> float:
+def calibration_error(cases: Sequence[Case], verdicts: Sequence[Verdict]) -> float | None:
+    """None where no rule has a score."""
     from jurat.metrics.calibration import calibration_error
 
     pairs = [
@@ -102,6 +103,8 @@ def calibration_error(cases: Sequence[Case], verdicts: Sequence[Verdict]) -> flo
         for rule in verdict.rules
         if rule.score is not None
     ]
+    if not pairs:
+        return None
     scores, truths = np.array(pairs).T
     return float(calibration_error(truths, scores))
 
@@ -169,8 +172,7 @@ def bars(rows: Sequence[Row]) -> list[str]:
     for row in rows:
         name = NAMES[row["rules"]]
         lines.append(bar(f"item F1, {name}", row["f1"], LEAST_F1[row["rules"]], most=False, digits=4)[1])
-        if "ece_calibrated" in row:
-            error = row["ece_calibrated"]
+        if (error := row.get("ece_calibrated")) is not None:
             lines.append(bar(f"ECE calibrated, {name}", error, MOST_ECE, most=True, digits=4)[1])
     return lines
 

@@ -121,6 +121,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--only", nargs="*", metavar="KIND", help="these kinds alone")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     args = parser.parse_args(argv)
+    names = [kind.name for kind in (*SCENES, *STRANGERS)]
+    if unknown := set(args.only or ()) - set(names):
+        parser.error(f"there is no kind {sorted(unknown)[0]!r}; there are {', '.join(names)}")
     judge = judge_of(args.model)
     settings = {
         "model": args.model,
@@ -134,7 +137,6 @@ def main(argv: list[str] | None = None) -> None:
     rows = _done(args.json, settings)
     origin = provenance(__file__, argv, **settings)
     done = {row["kind"] for row in rows}
-    names = [kind.name for kind in (*SCENES, *STRANGERS)]
     wanted = [name for name in names if name not in done and (not args.only or name in args.only)]
     counts = [args.scenes if name == "as drawn" else args.n for name in wanted]
     tasks = [(args.model, name, count, args.seed) for name, count in zip(wanted, counts, strict=True)]

@@ -5,16 +5,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field, fields
-from typing import Any, TypeVar, cast
+from typing import Annotated, Any, ClassVar, TypeAlias, TypeVar, cast
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from jurat.errors import JuratError
 from jurat.registry import Entry, Evidence, Registry, name_and_options, suggestion
 
-__all__ = ["Settings", "open_entry", "open_named", "setting"]
+__all__ = ["Positive", "Radius", "Settings", "Steps", "open_entry", "open_named", "setting"]
 
 T = TypeVar("T")
+Positive: TypeAlias = Annotated[int, Field(ge=1)]
+Radius: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+"""Largest change of a value in [0, 1]."""
+Steps: TypeAlias = Annotated[int, Field(ge=0)]
 
 
 def setting(default: T, evidence: Evidence, doc: str) -> T:
@@ -24,6 +28,8 @@ def setting(default: T, evidence: Evidence, doc: str) -> T:
 
 class Settings:
     """The base of such classes, which are frozen dataclasses of `setting`s."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(allow_inf_nan=False)
 
     @classmethod
     def evidence(cls) -> dict[str, str]:

@@ -271,7 +271,7 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     """A hint for an unknown name: the closest one, or all there are."""
     names = list(known)
     close = difflib.get_close_matches(name, names, n=1)
-    return f"Did you mean {close[0]!r}?" if close else f"There are {', '.join(names)}."
+    return f"Did you mean {close[0]!r}?" if close else f"There are {', '.join(names) or 'none'}."
 
 
 def blamed(error: BaseException) -> str | None:

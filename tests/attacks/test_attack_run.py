@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from jurat.attacks.attack_run import Wish, _goal
 from jurat.attacks.pictures import as_levels, read_png
 from jurat.cli import app
+from jurat.cli.attack import _trigger
 from jurat.content import Reply
 from jurat.models.hf.torchvision_import import prepare_torchvision
 from jurat.runs import read_rows
@@ -119,6 +120,7 @@ def test_without_a_target_another_reply_is_a_success(tiny: str, images: Path, tm
         ("carlini", PROMPTS, "needs the reply that is wanted"),
         ("carlini", ("--target", "dog"), "needs at least one prompt"),
         ("carlini", (*PROMPTS, "--target", " "), "The target is empty"),
+        ("noise", (*PROMPTS, "--success", " "), "The text of a success is empty"),
         ("shayegani", PROMPTS, "needs a trigger"),
         ("shayegani", (*PROMPTS, "--trigger", "nowhere.png"), "There is no image nowhere.png"),
         ("carlinni", PROMPTS, "There is no attack 'carlinni'"),
@@ -131,6 +133,31 @@ def test_what_is_missing_is_named_before_anything_is_written(
     done = run(attack, images, "--model", tiny, "--device", "cpu", "--out", out, *options)
     assert done.exit_code != 0 and message in done.output + str(done.exception)
     assert not out.exists()
+
+
+def test_trigger_that_is_no_image_is_named(images: Path, tmp_path: Path) -> None:
+    (tmp_path / "folder.png").mkdir()
+    for trigger in (images / "broken.png", tmp_path / "folder.png"):
+        done = run(
+            "noise", images, *PROMPTS, "--trigger", trigger, "--model", "null", "--out", tmp_path / "out"
+        )
+        assert done.exit_code != 0 and f"The trigger {trigger} cannot be read" in done.output
+    long = "A dog. " * 100
+    assert _trigger(long) == long
+
+
+def test_items_of_several_pictures_are_errors(tmp_path: Path) -> None:
+    picture(0).save(tmp_path / "moving.gif", save_all=True, append_images=[picture(1)])
+    for seed in range(2):
+        picture(seed).save(tmp_path / f"{seed}.png")
+    (tmp_path / "items.jsonl").write_text(json.dumps({"id": "two", "images": ["0.png", "1.png"]}))
+    shown = (tmp_path / "moving.gif", tmp_path / "items.jsonl", *PROMPTS, "--model", "null")
+    for attack in ("noise", "gcg"):
+        out = tmp_path / attack
+        assert run(attack, *shown, "--target", "Yes", "--out", out).exit_code == 3
+        found = [row["error"] for row in read_rows(out)]
+        assert "There are 2 images; an attack changes one." in found
+        assert "It is of kind 'animation'; an attack changes one still picture." in found
 
 
 def test_a_model_without_gradients_is_an_error(images: Path, tmp_path: Path) -> None:

@@ -107,6 +107,8 @@ def test_prompts_are_filled_and_readings_never_hold_of_failures() -> None:
         ("beyond it", '"yes"', "two tasks have the same name"),
         ("beyond it", "../../it", "String should match pattern"),
         ("name: dog", "name: ..", "String should match pattern"),
+        ('target: "Yes"', 'target: " "', "String should match pattern"),
+        ("contains: cat", 'contains: ""', "String should match pattern"),
     ],
 )
 def test_file_of_goals_says_what_is_wrong(goals: Path, before: str, after: str, message: str) -> None:

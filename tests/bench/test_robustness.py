@@ -23,6 +23,7 @@ from jurat.bench.robustness.run import AttackCost, RobustnessPlan, run_robustnes
 from jurat.bench.robustness.table import as_markdown, results_of
 from jurat.bench.table import EvaluatedMethod
 from jurat.cli import app
+from jurat.errors import JuratError
 from jurat.metrics import UNSURE
 
 
@@ -84,6 +85,26 @@ def test_stopped_run_is_resumed(few: None, tmp_path: Path) -> None:
         for progress in (first, again)
     )
     assert before == after
+
+
+@pytest.mark.parametrize(
+    ("model", "preset", "message"),
+    [
+        ("null", "jurat", "'null' gives no gradients"),
+        ("bundled", "jurrat", "There is no preset 'jurrat'"),
+        ("bundled", "clue", "needs a detector and a matcher"),
+        ("bundled + jpeg", "quick", "gives no gradients"),
+    ],
+)
+def test_presets_that_cannot_be_attacked_are_refused_before_scenes_are_made(
+    model: str, preset: str, message: str, tmp_path: Path
+) -> None:
+    plan = RobustnessPlan(
+        tmp_path, rows_for(["direct"], []), [BenchModel("it", model)], attacked=("quick", preset)
+    )
+    with pytest.raises(JuratError, match=message):
+        run_robustness(plan)
+    assert not list(tmp_path.iterdir())
 
 
 def test_methods_that_cannot_run_are_left_out_once_with_their_reason(few: None, tmp_path: Path) -> None:

@@ -5,7 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
 from PIL import Image
+
+from jurat.models import Differentiable, Steerable, open_model
+from jurat.models.registry import MODELS
 
 
 def rows(text: str) -> dict[str, list[str]]:
@@ -17,9 +21,16 @@ def test_models_lists_built_in_and_plug_in_backends(jurat):
     assert result.exit_code == 0, result.output
     listed = rows(result.stdout)
     assert {"bundled", "hf/NAME_OR_PATH", "colour/..."} <= set(listed)
-    assert listed["bundled"][-5:] == ["yes", "yes", "yes", "-", "-"]
+    assert listed["bundled"][-5:] == ["yes"] * 5
     assert listed["colour/..."][-5:] == ["?"] * 5
     assert "(colour-model)" in result.stdout
+
+
+@pytest.mark.parametrize("name", ["bundled", "naive", "null"])
+def test_white_box_abilities_are_listed_as_models_have_them(name: str) -> None:
+    model, listed = open_model(name), MODELS.find(name).abilities
+    assert ("gradients" in listed) is (model.capability(Differentiable) is not None)
+    assert ("hooks" in listed) is (model.capability(Steerable) is not None)
 
 
 def test_explain_prints_how_a_model_is_asked(jurat):

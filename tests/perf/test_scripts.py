@@ -242,6 +242,19 @@ def test_bars_counts_every_scene_and_rule(written) -> None:
     assert "item F1, six rules" in told
 
 
+def test_bars_of_a_model_that_decides_nothing_have_no_share_of_the_decided(written) -> None:
+    argv = ("--six", "2", "--many", "0", "--fit", "0", "--jobs", "1", "--model", "scripted/refuse")
+    _, _, (row,), told = written("bars", *argv)
+    assert (row["f1"], row["f1_decided"], row["ece"], row["unsure"]) == (0, None, None, 2)
+    assert "item F1, six rules: 0.0000, at least 0.9950: MISSED" in told
+
+
+def test_strangers_refuses_kinds_that_there_are_not(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        script("strangers").main(["--only", "line art", "lineart"])
+    assert ended.value.code == 2 and "there is no kind 'lineart'" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_strangers_resumes_with_the_kinds_that_are_missing(written) -> None:
     argv = ("--n", "2", "--scenes", "4", "--jobs", "1", "--only")

@@ -39,6 +39,7 @@ __all__ = [
     "Attacker",
     "Wish",
     "check_wish",
+    "only_picture",
     "recorded",
     "replies_column",
     "run_settings",
@@ -169,7 +170,7 @@ class Attacker:
         return Run(folder, ATTACK_ROWS, settings, fresh=fresh)
 
     def rows(self, run: Run, items: Iterable[Item], batch: int) -> Iterator[dict[str, Any]]:
-        """Attacks the first image of each item that has no row yet, `batch` at once; yields the rows."""
+        """Attacks the image of each item that has no row yet, `batch` at once; yields the rows."""
         pending = run.pending(items)
         while some := list(itertools.islice(pending, batch)):
             for row in self._attacked(run.folder / PICTURES, some):
@@ -183,13 +184,12 @@ class Attacker:
         images: dict[int, Image.Image] = {}
         for number, item in enumerate(items):
             try:
-                data = item.read()[0]
-                rows[number]["clean_sha256"] = hashlib.sha256(data).hexdigest()
-                images[number] = decode(data).frames[0]
+                data = item.read()
+                if data:
+                    rows[number]["clean_sha256"] = hashlib.sha256(data[0]).hexdigest()
+                images[number] = only_picture(data)
             except ImageError as error:
                 rows[number] |= _error(reason(error))
-            except IndexError:
-                rows[number] |= _error("There is no image.")
         make_folder(folder)
         files = {n: folder / f"{_file_name(rows[n])}.png" for n in images}
         for number, row in self._results(images, files).items():
@@ -233,6 +233,23 @@ class Attacker:
         return found
 
 
+def only_picture(files: Sequence[bytes]) -> Image.Image:
+    """The still picture of an item's files.
+
+    Raises:
+        ImageError: there is none, it cannot be read, or there are more, which an attack on one would leave as
+            they are.
+    """
+    if len(files) != 1:
+        raise ImageError(
+            f"There are {len(files)} images; an attack changes one." if files else "There is no image."
+        )
+    decoded = decode(files[0])
+    if decoded.kind != "image":
+        raise ImageError(f"It is of kind {decoded.kind!r}; an attack changes one still picture.")
+    return decoded.frames[0]
+
+
 def run_settings(attack: Any, name: str, model: Model, wish: Wish, seed: int) -> dict[str, Any]:
     """What rows depend on, as JSON; `attack` is a dataclass of settings."""
     return {
@@ -253,6 +270,8 @@ def check_wish(wants: Wants, wish: Wish) -> None:
         raise JuratError("This attack needs the reply that is wanted.", hint='--target "..."')
     if wish.target is not None and not wish.target.strip():
         raise JuratError("The target is empty.", hint="Leave --target out to want another reply.")
+    if wish.success is not None and not wish.success.strip():
+        raise JuratError("The text of a success is empty: every reply has it.", hint="Leave --success out.")
     if wants == "trigger" and wish.trigger is None:
         raise JuratError("This attack needs a trigger, an image or a text.", hint="--trigger FILE_OR_TEXT")
 

@@ -16,7 +16,7 @@ from jurat.attacks.pictures import as_picture, as_pixels
 from jurat.attacks.problem import Problem
 from jurat.attacks.samplers import All, Sampler
 from jurat.attacks.submission import replies_to
-from jurat.named_settings import Settings, setting
+from jurat.named_settings import Positive, Settings, Steps, setting
 
 __all__ = ["PictureAttack", "Wants", "ball", "keys"]
 
@@ -36,8 +36,8 @@ class PictureAttack(Settings):
 
         @dataclass(frozen=True)
         class Mine(PictureAttack):
-            steps: int = setting(100, "ours", "Steps.")
-            radius: float = setting(8 / 255, "ours", "Largest change of a value.")
+            steps: Steps = setting(100, "ours", "Steps.")
+            radius: Radius = setting(8 / 255, "ours", "Largest change of a value.")
 
             def constraint(self, goal):
                 return Linf(self.radius)
@@ -60,8 +60,8 @@ class PictureAttack(Settings):
         "trigger" to look like, or "nothing"."""
         return "target"
 
-    steps: int = setting(100, "ours", "Steps.")
-    every: int = setting(10, "ours", "Steps between checks on validation prompts.")
+    steps: Steps = setting(100, "ours", "Steps.")
+    every: Positive = setting(10, "ours", "Steps between checks on validation prompts.")
 
     def constraint(self, goal: Goal) -> Constraint:
         """The pictures that may be submitted; any by default."""

@@ -20,7 +20,7 @@ from jurat.attacks.text import (
     optimise_text,
 )
 from jurat.content import SPAN, with_span
-from jurat.named_settings import Settings, setting
+from jurat.named_settings import Positive, Settings, Steps, setting
 
 __all__ = ["TextAttack"]
 
@@ -33,7 +33,7 @@ class TextAttack(Settings):
 
         @dataclass(frozen=True)
         class Mine(TextAttack):
-            candidates: int = setting(64, "ours", "Texts that are tried a step.")
+            candidates: Positive = setting(64, "ours", "Texts that are tried a step.")
 
             def optimiser(self):
                 return GreedyCoordinate(self.candidates)
@@ -42,11 +42,11 @@ class TextAttack(Settings):
     reduction: ClassVar[Reduction] = "mean"
     """How a loss is made of those of the targets' tokens."""
 
-    steps: int = setting(100, "ours", "Steps.")
-    every: int = setting(10, "ours", "Steps between checks on validation prompts.")
+    steps: Steps = setting(100, "ours", "Steps.")
+    every: Positive = setting(10, "ours", "Steps between checks on validation prompts.")
     stop: bool = setting(False, "ours", "Ends as soon as all validation prompts are answered as wanted.")
     start: str | None = setting(None, "ours", "Text that it begins with; null: random tokens.")
-    length: int = setting(20, "ours", "Random tokens that it begins with, where there is no text.")
+    length: Positive = setting(20, "ours", "Random tokens that it begins with, where there is no text.")
     ascii_only: bool = setting(True, "ours", "Takes tokens of printable ASCII characters only.")
 
     def optimiser(self) -> TextOptimiser:

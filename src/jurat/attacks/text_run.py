@@ -10,12 +10,18 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from jurat.attacks.access import Access
-from jurat.attacks.attack_run import Wish, check_wish, recorded, replies_column, run_settings
+from jurat.attacks.attack_run import (
+    Wish,
+    check_wish,
+    only_picture,
+    recorded,
+    replies_column,
+    run_settings,
+)
 from jurat.attacks.cases import Case
 from jurat.attacks.text import TextGoal, submit_text
 from jurat.attacks.text_method import TextAttack
 from jurat.content import Chat, Generation, ImageError, Item, Reply, Turn
-from jurat.media import decode
 from jurat.models import ModelError
 from jurat.runs import RowSchema, Run
 from jurat.runs.arrow import ArrowSchema
@@ -72,13 +78,13 @@ class TextAttacker:
         return Run(folder, TEXT_ROWS, settings, fresh=fresh)
 
     def rows(self, run: Run, items: Iterable[Item], batch: int = 1) -> Iterator[dict[str, Any]]:
-        """Finds a text for each item that has no row yet: for the prompts about its first image, or for the
+        """Finds a text for each item that has no row yet: for the prompts about its image, or for the
         prompts alone where it has none; yields the rows. Texts are found one after the other, whatever
         `batch` is."""
         for item in run.pending(items):
             row = {"id": item.id, "occurrence": item.occurrence, "uri": item.uri, "error": None}
             try:
-                row |= self._result(decode(item.read()[0]).frames[0] if item.found() else None)
+                row |= self._result(only_picture(item.read()) if item.found() else None)
             except (ModelError, ImageError) as error:
                 row |= {"outcome": "error", "error": reason(error), "replies": []}
             run.write(row)

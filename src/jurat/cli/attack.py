@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,7 +17,7 @@ from jurat.cli import source_options as sourcing
 from jurat.cli.help_panels import PanelCommand
 from jurat.cli.model_options import ModelOptions, opens_model
 from jurat.errors import JuratError
-from jurat.text import counted, printable
+from jurat.text import counted, printable, reason
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -144,11 +145,15 @@ def attack(
 
 
 def _trigger(text: str) -> Image.Image | str:
+    from jurat.content import ImageError
     from jurat.media import decode
 
     path = Path(text)
-    if path.suffix and path.exists():
-        return decode(path.read_bytes()).frames[0]
+    if path.suffix and os.path.exists(text):  # False of a text that is too long for a name
+        try:
+            return decode(path.read_bytes()).frames[0]
+        except (OSError, ImageError) as error:
+            raise JuratError(f"The trigger {text} cannot be read: {reason(error)}.") from error
     if path.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp"):
         raise JuratError(f"There is no image {text}.", hint="--trigger takes an image file or a text.")
     return text

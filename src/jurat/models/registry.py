@@ -39,6 +39,7 @@ def _plug_in(**known: Any) -> Backend:
 
 
 _EXACT: frozenset[Ability] = frozenset({"ask", "exact", "chat"})
+_LOCAL: frozenset[Ability] = frozenset({*_EXACT, "gradients", "hooks"})
 
 MODELS = Registry(
     "models",
@@ -49,14 +50,14 @@ MODELS = Registry(
             "bundled",
             "a small MLLM for scenes of pictograms",
             "jurat.models.bundled.model:open_bundled",
-            abilities=_EXACT,
+            abilities=_LOCAL,
             extra="local",
         ),
         Backend(
             "naive",
             "its twin for the bench: the same tower, another decoder",
             "jurat.models.bundled.model:open_naive",
-            abilities=_EXACT,
+            abilities=_LOCAL,
             extra="local",
         ),
         Backend(
@@ -64,7 +65,7 @@ MODELS = Registry(
             "any transformers image-text-to-text model",
             "jurat.models.hf.model:open_local",
             usage="hf/NAME_OR_PATH",
-            abilities=_EXACT,
+            abilities=_LOCAL,
             extra="local",
         ),
         Backend(

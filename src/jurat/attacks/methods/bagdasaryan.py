@@ -22,7 +22,7 @@ from jurat.attacks.objectives import Continuation, GrowingTarget, Objective
 from jurat.attacks.optimisers import Optimiser, Pgd
 from jurat.attacks.problem import Batch
 from jurat.attacks.samplers import Sampler
-from jurat.named_settings import setting
+from jurat.named_settings import Positive, Steps, setting
 
 __all__ = ["Bagdasaryan"]
 
@@ -35,10 +35,10 @@ normalised space; here it is in [0, 1]."""
 class Bagdasaryan(PictureAttack):
     """Signed gradients on a growing target, with a rate that falls along a cosine; no ball."""
 
-    steps: int = setting(1000, "ours", "Steps; the authors take 100 epochs, each a step a token.")
+    steps: Steps = setting(1000, "ours", "Steps; the authors take 100 epochs, each a step a token.")
     rate: float = setting(0.01 * _LEVEL, "authors", "First step size, in [0, 1]; theirs is 0.01, normalised.")
     last: float = setting(1e-4 * _LEVEL, "authors", "Last step size.")
-    rows: int | None = setting(None, "authors", "Topmost rows of pixels that may change; null: all.")
+    rows: Positive | None = setting(None, "authors", "Topmost rows of pixels that may change; null: all.")
 
     def constraint(self, goal: Goal) -> Constraint:
         return Box() if self.rows is None else Rows(self.rows)

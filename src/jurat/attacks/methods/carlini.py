@@ -17,7 +17,7 @@ from jurat.attacks.method import PictureAttack, ball
 from jurat.attacks.objectives import Continuation, Objective
 from jurat.attacks.optimisers import Optimiser, Pgd
 from jurat.attacks.samplers import Sampler
-from jurat.named_settings import setting
+from jurat.named_settings import Radius, Steps, setting
 
 __all__ = ["Carlini"]
 
@@ -29,9 +29,9 @@ class Carlini(PictureAttack):
     random_start: ClassVar[bool] = True
     stops: ClassVar[bool] = True
 
-    steps: int = setting(500, "recalled", "Steps at most.")
+    steps: Steps = setting(500, "recalled", "Steps at most.")
     rate: float = setting(0.2, "recalled", "Step size, in [0, 1].")
-    radius: float | None = setting(None, "recalled", "Largest change of a value in [0, 1]; null: any.")
+    radius: Radius | None = setting(None, "recalled", "Largest change of a value in [0, 1]; null: any.")
 
     def constraint(self, goal: Goal) -> Constraint:
         return ball(self.radius)

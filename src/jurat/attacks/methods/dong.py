@@ -23,7 +23,7 @@ from jurat.attacks.objectives import Continuation, Features, Objective
 from jurat.attacks.optimisers import CommonWeakness, Optimiser
 from jurat.attacks.pictures import as_pixels
 from jurat.attacks.samplers import Sampler
-from jurat.named_settings import setting
+from jurat.named_settings import Positive, Radius, Steps, setting
 
 __all__ = ["Dong"]
 
@@ -35,14 +35,14 @@ class Dong(PictureAttack):
     aim: Literal["embedding", "description"] = setting(
         "embedding", "paper", "What is attacked on surrogates."
     )
-    steps: int = setting(500, "authors", "Outer steps.")
-    radius: float = setting(16 / 255, "paper", "Largest change of a value in [0, 1].")
+    steps: Steps = setting(500, "authors", "Outer steps.")
+    radius: Radius = setting(16 / 255, "paper", "Largest change of a value in [0, 1].")
     rate: float = setting(
         1 / 255, "authors", "Outer step size; the released code takes 3.2/255 and ignores its own argument."
     )
     inner: float = setting(250.0, "authors", "Inner step size, on gradients of L2 norm 1.")
     momentum: float = setting(1.0, "authors", "Of inner and outer steps.")
-    samples: int = setting(20, "authors", "Changes of the spectrum a gradient.")
+    samples: Positive = setting(20, "authors", "Changes of the spectrum a gradient.")
     deviation: float = setting(16 / 255, "authors", "Of the noise that is added before the transform.")
     spread: float = setting(0.5, "authors", "Largest relative change of a coefficient.")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from jurat.attacks.text import TextOptimiser
 from jurat.attacks.text_method import TextAttack
 from jurat.attacks.text_optimisers import EmbeddingSearch
-from jurat.named_settings import setting
+from jurat.named_settings import Positive, Steps, setting
 
 __all__ = ["Search"]
 
@@ -17,9 +17,9 @@ __all__ = ["Search"]
 class Search(TextAttack):
     """Adam on embeddings, from random tokens; the best projection on validation prompts is kept."""
 
-    steps: int = setting(500, "ours", "Steps.")
+    steps: Steps = setting(500, "ours", "Steps.")
     rate: float = setting(0.1, "ours", "Learning rate, in standard deviations of the embeddings.")
-    every: int = setting(5, "ours", "Steps between checks on validation prompts.")
+    every: Positive = setting(5, "ours", "Steps between checks on validation prompts.")
 
     def optimiser(self) -> TextOptimiser:
         return EmbeddingSearch(self.rate)

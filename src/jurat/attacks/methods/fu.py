@@ -18,7 +18,7 @@ from jurat.attacks.objectives import Continuation, Dissimilarity, Objective
 from jurat.attacks.optimisers import Adam, Optimiser
 from jurat.attacks.pictures import as_pixels
 from jurat.attacks.samplers import Random, Sampler
-from jurat.named_settings import setting
+from jurat.named_settings import Positive, Steps, setting
 
 __all__ = ["Fu"]
 
@@ -27,12 +27,12 @@ __all__ = ["Fu"]
 class Fu(PictureAttack):
     """Adam on three weighted terms, from the clean picture; no ball."""
 
-    steps: int = setting(400, "ours", "Steps.")
+    steps: Steps = setting(400, "ours", "Steps.")
     rate: float = setting(0.01, "ours", "Learning rate.")
     similar: float = setting(1.0, "ours", "Weight of 1 - SSIM.")
     reply: float = setting(0.3, "ours", "Weight of the replies that should stay (`Goal.kept`).")
     tool: float = setting(1.0, "ours", "Weight of the tool's call (`Goal.train`).")
-    prompts: int = setting(2, "ours", "Conversations of each kind a step.")
+    prompts: Positive = setting(2, "ours", "Conversations of each kind a step.")
 
     def objectives(
         self, models: Sequence[Access], goals: Sequence[Goal], sampler: Sampler

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from jurat.attacks.text import TextOptimiser
 from jurat.attacks.text_method import TextAttack
 from jurat.attacks.text_optimisers import GreedyCoordinate
-from jurat.named_settings import setting
+from jurat.named_settings import Positive, Steps, setting
 
 __all__ = ["Gcg"]
 
@@ -21,9 +21,9 @@ __all__ = ["Gcg"]
 class Gcg(TextAttack):
     """Greedy coordinate gradient on the mean cross-entropy of the targets, from exclamation marks."""
 
-    steps: int = setting(500, "authors", "Steps.")
-    candidates: int = setting(512, "authors", "Texts that are tried a step.")
-    top: int = setting(256, "authors", "Tokens of each place that candidates are drawn from.")
+    steps: Steps = setting(500, "authors", "Steps.")
+    candidates: Positive = setting(512, "authors", "Texts that are tried a step.")
+    top: Positive = setting(256, "authors", "Tokens of each place that candidates are drawn from.")
     start: str | None = setting(
         "! ! ! ! ! ! ! ! ! ! ! ! ! ! ! ! ! ! ! !",
         "authors",

@@ -29,11 +29,9 @@ from jurat.attacks.sample_attack import (
 from jurat.benchmarks.drawing import Lettering, cut_text, font_name, text_card
 from jurat.benchmarks.sample import Sample
 from jurat.content import Failure
-from jurat.named_settings import setting
+from jurat.named_settings import Positive, setting
 
 __all__ = ["Gong"]
-
-Positive = Annotated[int, Field(ge=1)]
 
 
 @dataclass(frozen=True)

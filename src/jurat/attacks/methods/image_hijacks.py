@@ -21,7 +21,7 @@ from jurat.attacks.objectives import Continuation, Objective, PromptMatching
 from jurat.attacks.optimisers import Optimiser, Sgd
 from jurat.attacks.samplers import Random, Sampler
 from jurat.errors import JuratError
-from jurat.named_settings import setting
+from jurat.named_settings import Positive, Radius, Steps, setting
 
 __all__ = ["ImageHijacks"]
 
@@ -30,12 +30,12 @@ __all__ = ["ImageHijacks"]
 class ImageHijacks(PictureAttack):
     """Gradient descent with clipped gradients over random contexts."""
 
-    steps: int = setting(500, "ours", "Steps; the authors go once through some 118,000 contexts.")
-    contexts: int = setting(1, "authors", "Contexts a step.")
+    steps: Steps = setting(500, "ours", "Steps; the authors go once through some 118,000 contexts.")
+    contexts: Positive = setting(1, "authors", "Contexts a step.")
     rate: float = setting(0.03, "authors", "Step size.")
     clip: float = setting(20.0, "authors", "Largest L2 norm of a gradient.")
     within: Literal["ball", "patch", "moving-patch"] = setting("ball", "paper", "Which pictures are allowed.")
-    radius: float = setting(8 / 255, "paper", "Of the ball: largest change of a value in [0, 1].")
+    radius: Radius = setting(8 / 255, "paper", "Of the ball: largest change of a value in [0, 1].")
     side: float = setting(
         60 / 224, "paper", "Of a patch: its side, as a share of the picture's shorter side."
     )

@@ -25,7 +25,7 @@ from jurat.attacks.samplers import Rotation, Sampler
 from jurat.content import SPAN, Chat
 from jurat.errors import JuratError
 from jurat.models.white_box import ContinuationLogits
-from jurat.named_settings import setting
+from jurat.named_settings import Positive, Radius, Steps, setting
 
 __all__ = ["Luo", "PerturbedPrompts"]
 
@@ -36,13 +36,13 @@ class Luo(PictureAttack):
 
     random_start: ClassVar[bool] = True
 
-    steps: int = setting(1701, "authors", "Steps.")
+    steps: Steps = setting(1701, "authors", "Steps.")
     rate: float = setting(1 / 255, "authors", "Step size of the picture, in [0, 1].")
-    radius: float = setting(16 / 255, "authors", "Largest change of a value in [0, 1].")
+    radius: Radius = setting(16 / 255, "authors", "Largest change of a value in [0, 1].")
     prompt_rate: float = setting(
         0.01, "authors", "Step size of the prompts' embeddings; 0 leaves them as they are (Multi-P)."
     )
-    prompt_every: int = setting(
+    prompt_every: Positive = setting(
         10, "paper", "Steps of the picture for each of a prompt; the authors' code: 300 / prompts."
     )
     prompt_until: int | None = setting(
@@ -51,7 +51,7 @@ class Luo(PictureAttack):
     low: float = setting(-0.23, "authors", "Smallest change of a value of an embedding.")
     high: float = setting(0.27, "authors", "Largest change of a value of an embedding.")
     targeted: bool = setting(True, "paper", "Makes the texts likely; false makes them unlikely.")
-    every: int = setting(100, "ours", "Steps between checks on validation prompts.")
+    every: Positive = setting(100, "ours", "Steps between checks on validation prompts.")
 
     @property
     def wants(self) -> Wants:

@@ -14,7 +14,7 @@ from jurat.attacks.objectives import Objective, seeded
 from jurat.attacks.pictures import as_pixels
 from jurat.attacks.problem import Problem
 from jurat.attacks.samplers import Sampler
-from jurat.named_settings import setting
+from jurat.named_settings import Radius, Steps, setting
 
 __all__ = ["Noise"]
 
@@ -23,8 +23,10 @@ __all__ = ["Noise"]
 class Noise(PictureAttack):
     """Noise drawn uniformly from the constraint, once; it asks no model."""
 
-    steps: int = setting(0, "ours", "It takes none.")
-    radius: float | None = setting(8 / 255, "ours", "Largest change of a value in [0, 1]; null: any picture.")
+    steps: Steps = setting(0, "ours", "It takes none.")
+    radius: Radius | None = setting(
+        8 / 255, "ours", "Largest change of a value in [0, 1]; null: any picture."
+    )
 
     @property
     def wants(self) -> Wants:

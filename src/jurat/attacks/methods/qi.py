@@ -19,7 +19,7 @@ from jurat.attacks.method import PictureAttack, ball
 from jurat.attacks.objectives import Continuation, Objective
 from jurat.attacks.optimisers import Optimiser, Pgd
 from jurat.attacks.samplers import Random, Sampler
-from jurat.named_settings import setting
+from jurat.named_settings import Positive, Radius, Steps, setting
 
 __all__ = ["Qi"]
 
@@ -30,13 +30,13 @@ class Qi(PictureAttack):
 
     random_start: ClassVar[bool] = True
 
-    steps: int = setting(5000, "authors", "Steps.")
+    steps: Steps = setting(5000, "authors", "Steps.")
     rate: float = setting(1 / 255, "authors", "Step size, in [0, 1].")
-    batch: int = setting(8, "authors", "Texts a step.")
-    radius: float | None = setting(
+    batch: Positive = setting(8, "authors", "Texts a step.")
+    radius: Radius | None = setting(
         32 / 255, "authors", "Largest change of a value in [0, 1]: 16, 32 or 64/255; null: any picture."
     )
-    every: int = setting(100, "authors", "Steps between checks; the authors save pictures as often.")
+    every: Positive = setting(100, "authors", "Steps between checks; the authors save pictures as often.")
 
     def constraint(self, goal: Goal) -> Constraint:
         return ball(self.radius)

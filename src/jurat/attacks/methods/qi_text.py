@@ -17,7 +17,7 @@ from jurat.attacks.text import TextOptimiser
 from jurat.attacks.text_method import TextAttack
 from jurat.attacks.text_optimisers import TokenByToken
 from jurat.content import SPAN
-from jurat.named_settings import setting
+from jurat.named_settings import Positive, Steps, setting
 
 __all__ = ["QiText"]
 
@@ -30,12 +30,14 @@ class QiText(TextAttack):
 
     reduction: ClassVar[Reduction] = "tokens"
 
-    steps: int = setting(_ROUNDS * _LENGTH, "authors", "Steps, each at one token: 500 rounds of 32.")
-    batch: int = setting(8, "authors", "Texts a step.")
-    candidates: int = setting(100, "authors", "Tokens that are tried a step.")
-    length: int = setting(_LENGTH, "authors", "Random tokens that it begins with.")
+    steps: Steps = setting(_ROUNDS * _LENGTH, "authors", "Steps, each at one token: 500 rounds of 32.")
+    batch: Positive = setting(8, "authors", "Texts a step.")
+    candidates: Positive = setting(100, "authors", "Tokens that are tried a step.")
+    length: Positive = setting(_LENGTH, "authors", "Random tokens that it begins with.")
     ascii_only: bool = setting(False, "authors", "Takes tokens of printable ASCII characters only.")
-    every: int = setting(_LENGTH, "authors", "Steps between checks; the authors look at a reply as often.")
+    every: Positive = setting(
+        _LENGTH, "authors", "Steps between checks; the authors look at a reply as often."
+    )
 
     def training_text(self, prompt: str) -> str:
         return SPAN

@@ -19,7 +19,7 @@ from jurat.attacks.method import PictureAttack, Wants
 from jurat.attacks.objectives import Continuation, Objective, Untargeted
 from jurat.attacks.optimisers import Apgd, Optimiser
 from jurat.attacks.samplers import Sampler
-from jurat.named_settings import setting
+from jurat.named_settings import Positive, Radius, Steps, setting
 
 __all__ = ["SchlarmannHein"]
 
@@ -28,11 +28,13 @@ __all__ = ["SchlarmannHein"]
 class SchlarmannHein(PictureAttack):
     """Auto-PGD on reference texts, from the clean picture."""
 
-    steps: int = setting(100, "authors", "Steps for each reference text.")
-    radius: float = setting(4 / 255, "paper", "Largest change of a value in [0, 1]; 1/255 in the paper, too.")
+    steps: Steps = setting(100, "authors", "Steps for each reference text.")
+    radius: Radius = setting(
+        4 / 255, "paper", "Largest change of a value in [0, 1]; 1/255 in the paper, too."
+    )
     first: float = setting(1.0, "authors", "First step size, in radii.")
     targeted: bool = setting(False, "paper", "Makes the texts likely instead of unlikely.")
-    references: int = setting(5, "authors", "Reference texts at most, one after the other.")
+    references: Positive = setting(5, "authors", "Reference texts at most, one after the other.")
 
     @property
     def wants(self) -> Wants:

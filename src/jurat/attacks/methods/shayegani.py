@@ -24,7 +24,7 @@ from jurat.attacks.optimisers import Adam, Optimiser
 from jurat.attacks.pictures import as_levels, as_pixels
 from jurat.attacks.samplers import Sampler
 from jurat.errors import JuratError
-from jurat.named_settings import setting
+from jurat.named_settings import Radius, Steps, setting
 
 __all__ = ["Shayegani"]
 
@@ -35,7 +35,7 @@ class Shayegani(PictureAttack):
 
     random_start: ClassVar[bool] = True
 
-    steps: int = setting(1000, "ours", "Steps at most.")
+    steps: Steps = setting(1000, "ours", "Steps at most.")
     rate: float = setting(0.01, "ours", "Learning rate.")
     until: float = setting(0.3, "paper", "Distance at which it ends.")
     part: Literal["pooled", "patches"] = setting(
@@ -43,7 +43,7 @@ class Shayegani(PictureAttack):
         "paper",
         "Features that are matched: the tower's summary, or its patches, which LLaVA reads.",
     )
-    radius: float | None = setting(None, "paper", "Largest change of a value in [0, 1]; null: any picture.")
+    radius: Radius | None = setting(None, "paper", "Largest change of a value in [0, 1]; null: any picture.")
 
     @property
     def wants(self) -> Wants:

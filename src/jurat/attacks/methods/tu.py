@@ -24,7 +24,7 @@ from jurat.attacks.objectives import Draw, Objective
 from jurat.attacks.optimisers import Optimiser, Pgd
 from jurat.attacks.samplers import Sampler
 from jurat.errors import JuratError
-from jurat.named_settings import setting
+from jurat.named_settings import Radius, Steps, setting
 
 __all__ = ["Tu"]
 
@@ -35,9 +35,9 @@ class Tu(PictureAttack):
 
     random_start: ClassVar[bool] = True
 
-    steps: int = setting(1000, "authors", "Steps.")
+    steps: Steps = setting(1000, "authors", "Steps.")
     rate: float = setting(10 / 255, "authors", "Step size, in [0, 1].")
-    radius: float = setting(64 / 255, "authors", "Largest change of a value in [0, 1]; or 32/255.")
+    radius: Radius = setting(64 / 255, "authors", "Largest change of a value in [0, 1]; or 32/255.")
     scale: float = setting(100.0, "ours", "What cosines are multiplied by before the softmax (CLIP's).")
     words: tuple[str, ...] = setting(
         ("dog", "coconut", "spaceship"), "authors", "Words; a goal's trigger is the one that is to win."

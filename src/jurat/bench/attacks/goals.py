@@ -31,6 +31,8 @@ class _Data(BaseModel):
 
 Name: TypeAlias = Annotated[str, Field(pattern=r"^\w[\w .-]*$")]
 """Name of a task or of a goal; folders are named after it."""
+Text: TypeAlias = Annotated[str, Field(pattern=r"\S")]
+"""A text that replies are looked through for; every reply would hold an empty one."""
 
 
 class Reading(_Data):
@@ -89,9 +91,9 @@ class TaskGoal(_Data):
     name: Name
     a: str
     """What fills `{a}` in prompts and statements; also the text that `tu` and others match."""
-    target: str
+    target: Text
     """The reply that is wanted, or its beginning."""
-    contains: str | None = None
+    contains: Text | None = None
     """A text that a successful reply holds; null: it begins with the target."""
     corpus: tuple[str, ...] = Field(min_length=1)
     """Replies that attacks without a request train on."""

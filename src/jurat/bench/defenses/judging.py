@@ -16,16 +16,13 @@ from jurat.bench.defenses.plan import NONE, DefensesPlan, Subject
 from jurat.bench.defenses.threats import Adaptive, InjectedPlan, PicturesPlan
 from jurat.bench.evaluate import Progress, evaluate_model
 from jurat.bench.injection.suite import load_suite
-from jurat.bench.methods.interface import Setup
-from jurat.bench.methods.judge_presets import open_judge
-from jurat.bench.pictogram.definition import constitution_of
 from jurat.bench.pictogram.items import BenchItem
 from jurat.bench.robustness.conditions import Condition
 from jurat.bench.robustness.run import (
-    SPLIT,
     AttackCost,
     attacked,
     change_scenes,
+    check_attackable,
     read_costs,
     unattacked,
 )
@@ -33,7 +30,7 @@ from jurat.bench.table import EvaluatedMethod
 from jurat.defenses import defend, open_defense
 from jurat.errors import JuratError
 from jurat.files import write_whole
-from jurat.models import Defended, DefenseCost, Differentiable, full_name
+from jurat.models import Defended, DefenseCost, full_name
 from jurat.models.model_spec import DEFENDED_BY
 
 if TYPE_CHECKING:
@@ -225,18 +222,8 @@ _VAGUER = ("exact", "in expectation", "straight-through")
 
 def _obstacle(model: Model, preset: str) -> str | None:
     """Why a judge cannot be attacked by its gradients; None where it can."""
-    import torch
-
-    from jurat.attacks.verdicts import VerdictLoss
-
     try:
-        constitution = constitution_of(SPLIT)
-        judge = open_judge(Setup(constitution, model, ""), constitution, preset)
-        access = _access(model, ())
-        VerdictLoss(judge, access, ["safe"])
-        if model.capability(Differentiable) is None:
-            return f"{model.name!r} gives no gradients."
-        access.excess([torch.zeros(3, 64, 64)])  # a gate may give none
+        check_attackable(model, _access(model, ()), preset)
     except JuratError as problem:
         return problem.message
     return None

@@ -23,8 +23,9 @@ from jurat.bench.pictogram.items import BenchItem, drawing, read_items, write_it
 from jurat.bench.pictogram.splits import FORMAT, keep_split
 from jurat.bench.robustness.conditions import PLAIN, RADII, Condition, conditions, noisy
 from jurat.bench.rulings import write_rulings
+from jurat.errors import JuratError
 from jurat.files import write_whole
-from jurat.models import full_name
+from jurat.models import Differentiable, full_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,6 +44,7 @@ __all__ = [
     "RobustnessPlan",
     "attacked",
     "change_scenes",
+    "check_attackable",
     "read_costs",
     "run_robustness",
     "unattacked",
@@ -122,10 +124,15 @@ def run_robustness(plan: RobustnessPlan, say: Say = lambda line: None) -> tuple[
         The plan with its victim, and what was judged and left out.
 
     Raises:
-        JuratError: a model cannot be opened, or gives no gradients.
+        JuratError: a model cannot be opened, or a preset cannot be attacked on the first one.
     """
     model = plan.subjects[0].open()
     try:
+        if plan.attacked:
+            from jurat.attacks.access import Access
+
+            for preset in plan.attacked:  # before the first one is attacked for hours
+                check_attackable(model, Access(model), preset)
         plan = replace(plan, victim=full_name(model))
         change_scenes(plan, partial(_changed, plan, model), say)
     finally:
@@ -171,6 +178,19 @@ def _changed(
     from jurat.attacks.access import Access
 
     return attacked(model, lambda: Access(model), condition, items, steps=plan.steps, seed=plan.seed)
+
+
+def check_attackable(model: Model, access: Access, preset: str) -> None:
+    """Raises JuratError: there is no such preset, or no gradients go through it, the model or its gate."""
+    import torch
+
+    from jurat.attacks.verdicts import VerdictLoss
+
+    constitution = constitution_of(SPLIT)
+    VerdictLoss(open_judge(Setup(constitution, model, ""), constitution, preset), access, ["safe"])
+    if model.capability(Differentiable) is None:
+        raise JuratError(f"{model.name!r} gives no gradients.", hint="Local models do: hf/NAME_OR_PATH.")
+    access.excess([torch.zeros(3, 64, 64)])
 
 
 def unattacked(condition: Condition, items: Sequence[BenchItem], seed: int) -> list[BenchItem]:
