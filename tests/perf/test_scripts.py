@@ -423,6 +423,43 @@ def test_alignment_sweep_reads_points_from_names_and_judges_its_claims(written, 
 
 
 @pytest.mark.slow
+def test_tuning_curve_reads_steps_from_lineages_and_compares_them(written, tmp_path: Path) -> None:
+    known = PERF.parent / "training" / "weights" / "knows"
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "aligned").symlink_to(known)
+    runs = (
+        ("tuned", 1, "aligned"),
+        ("tuned", 2, "aligned"),
+        ("tuned-order", 2, "aligned"),
+        ("tuned-b", 2, "b"),
+    )
+    for run, step, parent in runs:
+        stage = tmp_path / "finished" / f"{run}-step-{step}"
+        stage.mkdir(parents=True)
+        (stage / "weights.safetensors").symlink_to(known / "weights.safetensors")
+        lineage = json.loads((known / "lineage.json").read_text())
+        lineage["stages"][-1] |= {"stage": run, "steps": step, "parent": parent}
+        (stage / "lineage.json").write_text(json.dumps(lineage))
+    figure = tmp_path / "curve.svg"
+    argv = ["--models", str(tmp_path / "finished"), "--weights", str(tmp_path / "weights"), "--n", "4"]
+    more = ("--out", str(tmp_path / "kept"), "--figure", str(figure))
+    _, origin, rows, told = written("tuning_curve", *argv, *more)
+    points = [(row["run"], row["step"]) for row in rows if "claim" not in row]
+    assert points == [
+        *(("tuned", step) for step in (0, 1, 2)), ("tuned-b", 2), ("tuned-order", 0), ("tuned-order", 2),
+    ]  # fmt: skip
+    assert origin["models"] == 6 and "so step 0 is left out: tuned-b." in told
+    assert all(row["gain"][0] == 0 for row in rows if "claim" in row), "the same weights under all names"
+    compared = {(row["claim"], row.get("run", row["step"]), row["b"]) for row in rows if "claim" in row}
+    assert ("before tuning: refuses more", "tuned", "1") in compared
+    assert ("after tuning: more useful", "tuned-order", "0") in compared
+    assert {one for one in compared if one[0] == "another order of the data: refuses more"} == {
+        ("another order of the data: refuses more", "2", "tuned")
+    }
+    assert "steps of tuning" in figure.read_text()
+
+
+@pytest.mark.slow
 def test_defenses_compares_a_model_with_one_under_a_defense_that_does_nothing(written) -> None:
     _, _, rows, told = written("defenses", "--pictures", "2", "--runs", "1", "--threads", "1")
     assert [row["what"].partition(", ")[2] for row in rows] == ["as it is", "defended"] * 2
