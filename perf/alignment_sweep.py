@@ -24,11 +24,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from measuring import Row, exported, files, gain, provenance, report, stage_key, table
+from measuring import OUTCOMES, Row, exported, files, outcomes, provenance, report, stage_key, table
 
 if TYPE_CHECKING:
     from jurat.content import Reply
-    from jurat.metrics import Claim, Comparison, Table
+    from jurat.metrics import Claim, Table
     from training.organisms.sampling import Drawn
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -56,15 +56,6 @@ CLAIMS: tuple[dict[str, Any], ...] = (
 """As `claim_of` takes them."""
 SHARES = {name: f"{{{name}[0]:.1%}} ({{{name}[1]:.1%}} to {{{name}[2]:.1%}})" for name in MEASURES}
 """Columns of shares."""
-OUTCOMES = {
-    "of": "{measure}",
-    "a": "{a}",
-    "b": "{b}",
-    "a - b": "{gain[0]:+.3f} ({gain[1]:+.3f} to {gain[2]:+.3f})",
-    "p (Holm)": "{holm:.3f}",
-    "": "{state}",
-}
-"""Columns of what comparisons say."""
 
 
 def right_of(measure: str) -> Callable[[Drawn, Reply], bool]:
@@ -163,20 +154,6 @@ def claim_of(each: Mapping[str, Any]) -> Claim:
     return Claim(id=text, text=text, a=each["a"], others=each["others"], metric="accuracy", where=where)
 
 
-def judged(claims: Sequence[Claim], comparisons: Sequence[Comparison]) -> list[Row]:
-    """A row a comparison of a claim."""
-    from jurat.metrics import judge
-
-    return [
-        {
-            "claim": claim.text, "a": one.comparison.a, "b": one.comparison.b, **one.comparison.where,
-            "state": one.state, "holm": one.adjusted, "gain": gain(one),
-        }
-        for claim, some in judge(claims, comparisons)
-        for one in some
-    ]  # fmt: skip
-
-
 def compared(found: Table) -> list[Row]:
     """What the points say about `CLAIMS`."""
     from jurat.metrics import compare
@@ -184,7 +161,7 @@ def compared(found: Table) -> list[Row]:
     claims = [claim_of(each) for each in CLAIMS]
     leads = dict.fromkeys(claim.a for claim in claims)
     each = [c for a in leads for c in compare(found, a, ["accuracy"], factor="point", within=("measure",))]
-    return judged(claims, each)
+    return outcomes(claims, each)
 
 
 def draw(path: Path, rows: Sequence[Row]) -> None:
@@ -237,7 +214,7 @@ def main(argv: list[str] | None = None) -> None:
     parts = [
         table(rows, {"point": "{point}", "seed": "{seed}", **SHARES, "failed": "{failed}"}),
         f"Compared on the seeds that all points have: {', '.join(seeds) or 'none'}.",
-        table(told, {"claim": "{claim}", **OUTCOMES}),
+        table(told, {"claim": "{claim}", "of": "{measure}", **OUTCOMES}),
     ]
     report(args, origin, [*rows, *told], parts)
 

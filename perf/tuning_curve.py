@@ -21,8 +21,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alignment_sweep import MEASURES, OUTCOMES, SHARES, answered, claim_of, judged, shares
-from measuring import Row, files, provenance, report, table
+from alignment_sweep import MEASURES, SHARES, answered, claim_of, shares
+from measuring import OUTCOMES, Row, files, outcomes, provenance, report, table
 
 if TYPE_CHECKING:
     from jurat.metrics import Table
@@ -84,7 +84,7 @@ def compared(found: Table) -> list[Row]:
     ]
     later = found.where({"step": [step for step in steps if step != BEFORE]})
     across = list(compare(later, "tuned-order", ["accuracy"], factor="run", within=("step", "measure")))
-    return [*judged(claims, along), *judged([claim_of(each) for each in ORDER_CLAIMS], across)]
+    return [*outcomes(claims, along), *outcomes([claim_of(each) for each in ORDER_CLAIMS], across)]
 
 
 def draw(path: Path, rows: Sequence[Row]) -> None:
@@ -134,7 +134,7 @@ def main(argv: list[str] | None = None) -> None:
     parts = [
         table(rows, {"run": "{run}", "step": "{step:,}", **SHARES, "failed": "{failed}"}),
         f"What they begin from is not there, so step 0 is left out: {', '.join(lacking)}." if lacking else "",
-        table(places, {"claim": "{claim}", "in": "{in}", **OUTCOMES}),
+        table(places, {"claim": "{claim}", "in": "{in}", "of": "{measure}", **OUTCOMES}),
     ]
     report(args, origin, [*rows, *told], parts)
 
