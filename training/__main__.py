@@ -76,7 +76,8 @@ def export(
     small: Small = False,
 ) -> None:
     """Write a model of `stages.toml` in the layout that ships; or, with --folder, that of another stage: the
-    judge of joint training ("naive-2"), without a gate, or an organism ("tuned-b")."""
+    judge of joint training ("naive-2"), without a gate, or an organism ("tuned-b"). A judge's forms of
+    statements are measured, unless --small, and written with it."""
     from training import shipped
 
     known = shipped.shipped()
@@ -88,7 +89,7 @@ def export(
         if not (done := _home(stage, out, weights)).exists():
             raise typer.BadParameter(f"{done} is not there; make it with 'stage {stage}'.")
     home = partial(_home, out=out, weights=weights)
-    shipped.export(model, home, folder or model.home(out), scenes=64 if small else 4000)
+    shipped.export(model, home, folder or model.home(out), scenes=64 if small else 4000, forms=not small)
 
 
 @app.command()

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from typer.testing import CliRunner
 
 from jurat.models.bundled.patch_gate import PatchGate
+from jurat.models.bundled.statement_language import Language
 from training import __main__ as commands
 from training.lineage import load_parts, made_of, mix_record, read_lineage, save_stage
 from training.loop import Schedule, Trained, along, train
@@ -253,6 +254,9 @@ def test_small_chain_trains_and_exports_every_kind_of_model(tmp_path: Path) -> N
         assert (tmp_path / "models" / name / "model.safetensors").exists()
         if model.gate is not None:
             assert PatchGate.load(tmp_path / "models" / name).layers == LAYERS
+        if model.kind == "mllm":
+            language = Language.load(tmp_path / "models" / name)
+            assert language is not None and not any(map(any, map(dict.values, language.forms.values()))), name
     assert {model.kind for model in models.values()} == {*KINDS}
     for step in (1, 2):
         assert read_lineage(tmp_path / "work" / "finished" / f"tuned-step-{step}")[-1]["steps"] == step
