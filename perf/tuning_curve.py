@@ -121,7 +121,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the questions")
     parser.add_argument("--figure", type=Path, metavar="SVG", help="draw the shares by the steps")
     args = parser.parse_args(argv)
-    kept = list(checkpoints(args.models, args.weights))
+    kept = sorted(checkpoints(args.models, args.weights))
     if not kept:
         parser.error(f"no checkpoint NAME-step-N lies below {args.models}")
     origin = provenance(__file__, argv, seed=args.seed, n=args.n, models=len(kept))

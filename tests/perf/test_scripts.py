@@ -489,12 +489,7 @@ def test_tuning_curve_reads_steps_from_lineages_and_compares_them(written, tmp_p
     known = PERF.parent / "training" / "weights" / "knows"
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / "aligned").symlink_to(known)
-    runs = (
-        ("tuned", 1, "aligned"),
-        ("tuned", 2, "aligned"),
-        ("tuned-order", 2, "aligned"),
-        ("tuned-b", 2, "b"),
-    )
+    runs = (("tuned", 1, "aligned"), ("tuned-order", 1, "aligned"), ("tuned-b", 2, "aligned-b"))
     for run, step, parent in runs:
         stage = tmp_path / "finished" / f"{run}-step-{step}"
         stage.mkdir(parents=True)
@@ -508,16 +503,16 @@ def test_tuning_curve_reads_steps_from_lineages_and_compares_them(written, tmp_p
     _, origin, rows, told = written("tuning_curve", *argv, *more)
     points = [(row["run"], row["step"]) for row in rows if "claim" not in row]
     assert points == [
-        *(("tuned", step) for step in (0, 1, 2)), ("tuned-b", 2), ("tuned-order", 0), ("tuned-order", 2),
+        ("tuned", 0), ("tuned", 1), ("tuned-b", 2), ("tuned-order", 0), ("tuned-order", 1),
     ]  # fmt: skip
-    assert origin["models"] == 6 and "so step 0 is left out: tuned-b." in told
-    assert all(row["gain"][0] == 0 for row in rows if "claim" in row), "the same weights under all names"
-    compared = {(row["claim"], row.get("run", row["step"]), row["b"]) for row in rows if "claim" in row}
-    assert ("before tuning: refuses more", "tuned", "1") in compared
-    assert ("after tuning: more useful", "tuned-order", "0") in compared
-    assert {one for one in compared if one[0] == "another order of the data: refuses more"} == {
-        ("another order of the data: refuses more", "2", "tuned")
-    }
+    assert origin["models"] == 5 and "so step 0 is left out: tuned-b." in told
+    found = {(row["claim"], row.get("run") or row["step"]): row for row in rows if "claim" in row}
+    assert all(row["gain"][0] == 0 for key, row in found.items() if key[1] != "tuned-b"), "the same weights"
+    refuses = found["before tuning: refuses more", "tuned"]
+    assert (refuses["a"], refuses["b"], refuses["state"]) == ("0", "1", "open")
+    assert found["before tuning: refuses more", "tuned-b"]["gain"][0] is None, "without what it begins from"
+    order = found["another order of the data: refuses more", "1"]
+    assert (order["a"], order["b"], order["state"]) == ("tuned-order", "tuned", "open")
     assert "steps of tuning" in figure.read_text()
 
 
