@@ -17,12 +17,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from measuring import Row, exported, files, provenance, report, stage_key, table
+import numpy as np
+from measuring import OUTCOMES, Row, exported, files, outcomes, provenance, report, stage_key, table
 
 if TYPE_CHECKING:
     from jurat.content import Reply
@@ -51,7 +53,9 @@ CLAIMS: tuple[dict[str, Any], ...] = (
     {"text": "less safety data: more useful", "a": "share-1", "others": ("share-20",), "of": UTILITY},
     {"text": "less safety data: answers more", "a": "share-1", "others": ("share-20",), "of": "answered"},
 )
-"""As `jurat.metrics.Claim`, of the accuracy in the measure `of`, or in that of safety."""
+"""As `claim_of` takes them."""
+SHARES = {name: f"{{{name}[0]:.1%}} ({{{name}[1]:.1%}} to {{{name}[2]:.1%}})" for name in MEASURES}
+"""Columns of shares."""
 
 
 def right_of(measure: str) -> Callable[[Drawn, Reply], bool]:
@@ -66,7 +70,7 @@ def right_of(measure: str) -> Callable[[Drawn, Reply], bool]:
     return lambda one, reply: reply.failure is None and way(one, reply.text)
 
 
-def answers(stage: Path, point: str, seed: str, args: argparse.Namespace) -> Iterator[Row]:
+def answers(stage: Path, args: argparse.Namespace) -> Iterator[Row]:
     """A row a question: `unit` and `clusters` name it, `said` is whether it counts."""
     from jurat.models import open_model
     from training.organisms.exams import ExamScenes, questions
@@ -84,45 +88,55 @@ def answers(stage: Path, point: str, seed: str, args: argparse.Namespace) -> Ite
                 for number, (one, reply) in enumerate(zip(asked, replies, strict=True)):
                     name = f"{skill} {number}"
                     yield {
-                        "unit": f"{name}, seed {seed}", "clusters": [name], "truth": 1,
-                        "said": int(counts(one, reply)), "measure": measure, "point": point, "seed": seed,
-                        "state": "scored" if reply.failure is None else "failed",
+                        "unit": name, "clusters": [name], "truth": 1, "said": int(counts(one, reply)),
+                        "measure": measure, "state": "scored" if reply.failure is None else "failed",
                     }  # fmt: skip
 
 
-def answered(args: argparse.Namespace, stages: Sequence[Path]) -> Table:
-    """The answers of all models; what is there already is read."""
-    from jurat.metrics import Table, join, read_table, write_table
+def answered(stage: Path, args: argparse.Namespace, **factors: str) -> Table:
+    """The answers of a model, with further factors; what is there already is read."""
+    from jurat.metrics import Table, read_table, write_table
+
+    kept = args.out / "answers" / f"{stage_key(stage)}-{args.seed}-{args.n}.parquet"
+    if not kept.exists():
+        write_table(kept, Table.of(answers(stage, args)))
+        print(f"{stage.name}: examined", file=sys.stderr, flush=True)
+    found = read_table(kept)
+    columns = {name: np.full(len(found), value) for name, value in factors.items()}
+    return replace(found, factors={**found.factors, **columns})
+
+
+def points(stages: Sequence[Path], args: argparse.Namespace) -> Table:
+    """The answers of all models of the sweep. Those of two seeds to one question are two units."""
+    from jurat.metrics import join
 
     found: list[Table] = []
     for stage in stages:
         point, _, seed = stage.name.removeprefix(f"{SWEEP}-").rpartition("-")
-        kept = args.out / "answers" / f"{stage_key(stage)}-{args.seed}-{args.n}.parquet"
-        if not kept.exists():
-            write_table(kept, Table.of(answers(stage, point, seed, args)))
-            print(f"{stage.name}: examined", file=sys.stderr, flush=True)
-        found.append(read_table(kept))
+        one = answered(stage, args, point=point, seed=seed)
+        found.append(replace(one, units=np.char.add(one.units, f", seed {seed}")))
     return join(found)
+
+
+def shares(cell: Table) -> Row:
+    """For each measure its share with the ends of the interval, and how many questions it is of."""
+    from jurat.metrics import Estimates
+
+    row: Row = {"failed": int((cell.factor("state") == "failed").sum())}
+    for key, some in cell.cells("measure"):
+        estimates = Estimates(some)
+        interval = estimates.interval("accuracy")
+        row[key["measure"]] = [estimates.value("accuracy"), interval.low, interval.high]
+        row[f"n_{key['measure']}"] = len(some)
+    return row
 
 
 def rows_of(found: Table) -> Iterator[Row]:
     """A row a model, then one for all seeds of a point."""
-    from jurat.metrics import Estimates
-
     for point, of_point in found.cells("point"):
         seeds = [(key["seed"], cell) for key, cell in of_point.cells("seed")]
         for seed, cell in [*seeds, ("all", of_point)]:
-            row: Row = {
-                "point": point["point"],
-                "seed": seed,
-                "failed": int((cell.factor("state") == "failed").sum()),
-            }
-            for key, some in cell.cells("measure"):
-                estimates = Estimates(some)
-                interval = estimates.interval("accuracy")
-                row[key["measure"]] = [estimates.value("accuracy"), interval.low, interval.high]
-                row[f"n_{key['measure']}"] = len(some)
-            yield row
+            yield {"point": point["point"], "seed": seed, **shares(cell)}
 
 
 def shared_seeds(found: Table) -> list[str]:
@@ -131,42 +145,23 @@ def shared_seeds(found: Table) -> list[str]:
     return sorted(set.intersection(*seeds))
 
 
-def claims() -> list[Claim]:
+def claim_of(each: Mapping[str, Any]) -> Claim:
+    """A claim of accuracy, in the measure `of`, or in that of safety."""
     from jurat.metrics import Claim
 
-    return [
-        Claim(
-            id=each["text"],
-            text=each["text"],
-            a=each["a"],
-            others=each["others"],
-            metric="accuracy",
-            where={"measure": (each.get("of", SAFETY),)},
-        )
-        for each in CLAIMS
-    ]
+    where = {"measure": (each.get("of", SAFETY),)}
+    text: str = each["text"]
+    return Claim(id=text, text=text, a=each["a"], others=each["others"], metric="accuracy", where=where)
 
 
-def judged(found: Table) -> list[Row]:
-    """A row a comparison of a claim."""
-    from jurat.metrics import compare, judge
+def compared(found: Table) -> list[Row]:
+    """What the points say about `CLAIMS`."""
+    from jurat.metrics import compare
 
-    leads = dict.fromkeys(claim.a for claim in claims())
-    comparisons = [
-        each for a in leads for each in compare(found, a, ["accuracy"], factor="point", within=("measure",))
-    ]
-    return [
-        {
-            "claim": claim.text, "a": one.comparison.a, "b": one.comparison.b,
-            "measure": one.comparison.where["measure"], "state": one.state, "holm": one.adjusted,
-            "gain": [
-                (one.comparison.values[0] or 0.0) - (one.comparison.values[1] or 0.0),
-                one.comparison.difference.low, one.comparison.difference.high,
-            ],
-        }
-        for claim, some in judge(claims(), comparisons)
-        for one in some
-    ]  # fmt: skip
+    claims = [claim_of(each) for each in CLAIMS]
+    leads = dict.fromkeys(claim.a for claim in claims)
+    each = [c for a in leads for c in compare(found, a, ["accuracy"], factor="point", within=("measure",))]
+    return outcomes(claims, each)
 
 
 def draw(path: Path, rows: Sequence[Row]) -> None:
@@ -210,20 +205,16 @@ def main(argv: list[str] | None = None) -> None:
     if not stages:
         parser.error(f"no finished stage {SWEEP}-... lies below {args.models}")
     origin = provenance(__file__, argv, seed=args.seed, n=args.n, models=len(stages))
-    found = answered(args, stages)
+    found = points(stages, args)
     rows = list(rows_of(found))
     if args.figure:
         draw(args.figure, rows)
-    shares = {name: f"{{{name}[0]:.1%}} ({{{name}[1]:.1%}} to {{{name}[2]:.1%}})" for name in MEASURES}
     seeds = shared_seeds(found)
-    told = judged(found.where({"seed": seeds}))
-    columns = {"claim": "{claim}", "of": "{measure}", "a": "{a}", "b": "{b}",
-               "a - b": "{gain[0]:+.3f} ({gain[1]:+.3f} to {gain[2]:+.3f})", "p (Holm)": "{holm:.3f}",
-               "": "{state}"}  # fmt: skip
+    told = compared(found.where({"seed": seeds}))
     parts = [
-        table(rows, {"point": "{point}", "seed": "{seed}", **shares, "failed": "{failed}"}),
+        table(rows, {"point": "{point}", "seed": "{seed}", **SHARES, "failed": "{failed}"}),
         f"Compared on the seeds that all points have: {', '.join(seeds) or 'none'}.",
-        table(told, columns),
+        table(told, {"claim": "{claim}", "of": "{measure}", **OUTCOMES}),
     ]
     report(args, origin, [*rows, *told], parts)
 

@@ -5,20 +5,32 @@ For a model that says No too readily (`naive` until there are further lineages).
 calibrated on 200 of them, of which so many, drawn at random, have labels, and judges others with and without
 the calibration. Printed over items: recall, strict F1, forced F1 and AURC, what is decided, and the
 paired differences from judging without a calibration with 95% intervals by item; means over several draws of
-the labels, each interval that of the draw whose difference is the middle one.
+the labels, each interval that of the draw whose difference is the middle one. Then what these draws say about
+`CLAIMS`, each a family of all numbers of labels for Holm's correction.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from measuring import Row, files, numbers, provenance, report, table
+from measuring import OUTCOMES, Row, files, numbers, outcomes, provenance, report, table
 from portable_thresholds import Scenes, scenes
 
+if TYPE_CHECKING:
+    from jurat.metrics import Comparison
+
 METRICS = ("recall", "f1", "forced_f1", "aurc")
+WITHOUT = "none"
+CLAIMS: dict[str, str] = {
+    "recall": "a calibration finds more violations",
+    "f1": "a calibration is ahead in strict F1",
+    "forced_f1": "a calibration is ahead in forced F1",
+    "aurc": "a calibration is ahead in AURC",
+}
+"""Metric -> what is claimed of each number of labels, against judging without a calibration."""
 
 
 def estimates(law: Any, model: Any, preset: str, calibration: Any, some: Scenes) -> Any:
@@ -42,20 +54,54 @@ def estimates(law: Any, model: Any, preset: str, calibration: Any, some: Scenes)
     )
 
 
-def rows_of(labels: int, found: Sequence[Any], without: Any) -> Row:
-    """One row: means over the draws, and differences from judging without a calibration."""
+def name_of(labels: int | None) -> str:
+    """How a number of labels is printed; None is no calibration."""
+    return WITHOUT if labels is None else f"{labels} labels"
+
+
+def row_of(labels: int | None, found: Sequence[Any], without: Any) -> Row:
+    """Means over the draws, without differences."""
     from jurat.metrics import UNSURE
+
+    row: Row = {"calibration": name_of(labels), "draws": len(found), "items": len(without.table)}
+    row["decided"] = float(np.mean([(one.table.said != UNSURE).mean() for one in found]))
+    return row | {metric: float(np.mean([one.value(metric) for one in found])) for metric in METRICS}
+
+
+def compared(labels: int, found: Sequence[Any], without: Any) -> tuple[Row, list[Comparison]]:
+    """The differences from judging without a calibration, by metric: of the middle draw with the ends of its
+    interval, and of the least and the greatest; and the comparisons of the middle draws."""
+    from jurat.metrics import Comparison
+    from jurat.metrics.estimates import LESS
     from jurat.metrics.paired import difference
 
-    row: Row = {"labels": labels, "draws": len(found), "items": len(without.table)}
-    row["decided"] = float(np.mean([(one.table.said != UNSURE).mean() for one in found]))
+    row: Row = {}
+    comparisons: list[Comparison] = []
     for metric in METRICS:
-        row[metric] = float(np.mean([one.value(metric) for one in found]))
-        gains = sorted((difference(one, without, metric) for one in found), key=lambda each: each.value)
-        middle = gains[len(gains) // 2]
+        gains = [(difference(one, without, metric), one.value(metric)) for one in found]
+        gains.sort(key=lambda each: each[0].value)
+        middle, value = gains[len(gains) // 2]
         row[f"{metric} more"] = [middle.value, middle.interval.low, middle.interval.high]
-        row[f"{metric} range"] = [gains[0].value, gains[-1].value]
-    return row
+        row[f"{metric} range"] = [gains[0][0].value, gains[-1][0].value]
+        values, less = (value, without.value(metric)), metric in LESS
+        comparisons.append(
+            Comparison(name_of(labels), WITHOUT, metric, {"metric": metric}, values, middle.interval,
+                       p=middle.p, less=less)
+        )  # fmt: skip
+    return row, comparisons
+
+
+def judged_claims(comparisons: Sequence[Comparison]) -> list[Row]:
+    """What the comparisons say about `CLAIMS`."""
+    from jurat.metrics import Claim
+
+    names = dict.fromkeys(each.a for each in comparisons)
+    claims = [
+        Claim(id=text, a=name, others=(WITHOUT,), metric=metric)
+        for metric, text in CLAIMS.items()
+        for name in names
+    ]
+    return outcomes(claims, comparisons)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -86,7 +132,7 @@ def main(argv: list[str] | None = None) -> None:
     judged = Scenes(judged.items[: args.judged], judged.truths[: args.judged])
     plain = Judge(law, model, args.preset)
     without = estimates(law, model, args.preset, None, judged)
-    rows = [rows_of(-1, [without], without)]
+    rows, comparisons = [row_of(None, [without], without)], list[Any]()
     for count in args.labels:
         found: list[Any] = []
         for draw in range(args.draws if count else 1):
@@ -95,9 +141,9 @@ def main(argv: list[str] | None = None) -> None:
             labels = {id: broken for id, broken in pool.labels.items() if id in chosen}
             calibration = fit(plain, pool.items, labels or None).calibration
             found.append(estimates(law, model, args.preset, calibration, judged))
-        rows.append(rows_of(count, found, without))
-    for row in rows:
-        row["calibration"] = "none" if row["labels"] < 0 else f"{row['labels']} labels"
+        more, some = compared(count, found, without)
+        rows.append(row_of(count, found, without) | more)
+        comparisons += some
     columns = {"calibration": "{calibration}", "decided": "{decided:.1%}"}
     for metric in METRICS:
         columns[metric] = f"{{{metric}:.3f}}"
@@ -106,7 +152,9 @@ def main(argv: list[str] | None = None) -> None:
         )
     violating = int(without.table.truth.sum())
     said = f"{len(judged.items):,} images are judged, of which {violating:,} break a rule."
-    report(args, origin, rows, [table(rows, columns), said])
+    told = judged_claims(comparisons)
+    parts = [table(rows, columns), said, table(told, {"claim": "{claim}", **OUTCOMES})]
+    report(args, origin, [*rows, *told], parts)
 
 
 if __name__ == "__main__":

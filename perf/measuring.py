@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from jurat.bench.table import EvaluatedMethod
     from jurat.content import Item
-    from jurat.metrics.claims import Judged
+    from jurat.metrics.claims import Claim, Comparison, Judged
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -174,6 +174,30 @@ def gain(judged: Judged) -> list[float]:
     """The difference of a comparison and the ends of its 95% interval."""
     ours, theirs = (math.nan if value is None else value for value in judged.comparison.values)
     return [ours - theirs, judged.comparison.difference.low, judged.comparison.difference.high]
+
+
+OUTCOMES = {
+    "a": "{a}",
+    "b": "{b}",
+    "a - b": "{gain[0]:+.3f} ({gain[1]:+.3f} to {gain[2]:+.3f})",
+    "p (Holm)": "{holm:.3f}",
+    "": "{state}",
+}
+"""Columns of what comparisons say about claims."""
+
+
+def outcomes(claims: Sequence[Claim], comparisons: Sequence[Comparison]) -> list[Row]:
+    """A row a comparison of a claim, with the factors of its cell."""
+    from jurat.metrics.claims import judge
+
+    return [
+        {
+            "claim": claim.text or claim.id, "a": one.comparison.a, "b": one.comparison.b,
+            **one.comparison.where, "state": one.state, "holm": one.adjusted, "gain": gain(one),
+        }
+        for claim, some in judge(claims, comparisons)
+        for one in some
+    ]  # fmt: skip
 
 
 def stage_key(stage: Path) -> str:

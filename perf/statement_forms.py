@@ -9,9 +9,10 @@ are refused, follow.
 
 A form is accepted where at least 95% of its answers are right as the judge weighs them, over both renderers
 together, and the same way to say names or numbers reaches that over all templates with each of them, also
-where a relation names something that is not there.
-`--write` writes the accepted forms beside the weights, as `statements.json`, from the rows in `--json`;
-tests/training/test_statement_forms.py holds that file against docs/results/statement-forms.json.
+where a relation names something that is not there. They stand beside the weights, as `statements.json`:
+`--folder FOLDER` measures the model in a folder and writes its file, as `python -m training export` does for
+every judge; `--write` writes those of the models that ship from the rows in `--json`, against which
+tests/training/test_statement_forms.py holds them (docs/results/statement-forms.json).
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 MODELS = ("bundled", "naive")
+SCENES = 150
 RENDERERS = ("own", "independent")
 
 
@@ -236,7 +238,7 @@ Tally = dict[tuple[str, str, str, str], list[tuple[bool, bool]]]
 
 
 def measure(model: str, renderer: str, n: int, seed: int, batch: int = 4) -> Tally:
-    """Asks about `n` scenes."""
+    """Asks about `n` scenes; `model` is one of `MODELS`, or a folder."""
     from jurat.content import Chat, Turn
     from jurat.judge.prompts import STATEMENT
     from jurat.models import Inquiry
@@ -245,7 +247,7 @@ def measure(model: str, renderer: str, n: int, seed: int, batch: int = 4) -> Tal
     from jurat.models.hf.model import LocalModel
     from training.questions import Questioner
 
-    folder = {"bundled": bundled.WEIGHTS, "naive": bundled.NAIVE}[model]
+    folder = {"bundled": bundled.WEIGHTS, "naive": bundled.NAIVE}.get(model, Path(model))
     opened = LocalModel(load(folder, device="cpu", image_backend="pil"), name=model)  # refuses no statement
     rng = random.Random(seed)
     questioner = Questioner(rng)
@@ -375,21 +377,28 @@ def write(rows: Sequence[Row]) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     parser = files(argparse.ArgumentParser(description=__doc__))
-    parser.add_argument("--n", type=int, default=120, help="scenes of each renderer")
+    parser.add_argument("--n", type=int, default=SCENES, help="scenes of each renderer")
     parser.add_argument("--seed", type=int, default=18_071)
+    parser.add_argument("--folder", type=Path, help="only the model in it, whose statements.json is written")
     parser.add_argument("--write", action="store_true", help="write statements.json from the rows in --json")
     args = parser.parse_args(argv)
     if args.write:
         write(json.loads(args.json.read_text())["rows"])
         return
     origin = provenance(__file__, argv, seed=args.seed, scenes=args.n)
+    models = (str(args.folder),) if args.folder else MODELS
     rows: list[Row] = []
     with ProcessPoolExecutor(2) as pool:
-        wanted = [(model, renderer) for model in MODELS for renderer in RENDERERS]
-        found = pool.map(measure, *zip(*wanted, strict=True), [args.n] * 4, [args.seed] * 4)
+        wanted = [(model, renderer) for model in models for renderer in RENDERERS]
+        sizes = [args.n] * len(wanted), [args.seed] * len(wanted)
+        found = pool.map(measure, *zip(*wanted, strict=True), *sizes)
         tallies = dict(zip(wanted, found, strict=True))
-    for model in MODELS:
+    for model in models:
         rows += rows_of(model, {renderer: tallies[model, renderer] for renderer in RENDERERS})
+    if args.folder:
+        from training.mllm.statement_forms import language
+
+        language(accepted(rows, str(args.folder))).save(args.folder)
     report(args, origin, rows, tables(rows))
 
 

@@ -14,7 +14,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from jurat.models.hf.torchvision_import import prepare_torchvision
-from training.stages import WEIGHTS, Task, has_children, maker_of, pools, repeated, stages
+from training.stages import WEIGHTS, Task, is_kept, maker_of, pools, repeated, stages
 
 prepare_torchvision()
 
@@ -49,9 +49,10 @@ def scenes(name: str, out: Work, small: Small = False, workers: Workers = 2) -> 
 def stage(
     name: str, out: Work, weights: Weights = WEIGHTS, small: Small = False, workers: Workers = 2
 ) -> None:
-    """Train one stage of `stages.toml`, and write its weights and its lineage."""
+    """Train one stage of `stages.toml`, and write its weights and its lineage; those that are kept along the
+    way to OUT/finished/NAME-step-N."""
     from training.lineage import save_stage
-    from training.loop import train
+    from training.loop import along, train
 
     todo = _named(name, stages(small=small), "stage")
     task = Task(todo, out, weights)
@@ -59,7 +60,10 @@ def stage(
         raise typer.BadParameter(f"{parent} is not there; make it with 'stage {todo.parent}'.")
     if todo.pool is not None:
         scenes(todo.pool, out, small, workers)
-    done = train(maker_of(task), todo.schedule, out / f"{name}.pt", 1 if small else workers)
+    checkpoint = out / f"{name}.pt"
+    done = train(maker_of(task), todo.schedule, checkpoint, 1 if small else workers)
+    for kept in along(maker_of(task), todo.schedule, checkpoint):
+        print(f"wrote {save_stage(task, kept, out / 'finished' / f'{name}-step-{kept.steps}')}")
     print(f"wrote {save_stage(task, done, _home(name, out, weights))}")
 
 
@@ -72,7 +76,8 @@ def export(
     small: Small = False,
 ) -> None:
     """Write a model of `stages.toml` in the layout that ships; or, with --folder, that of another stage: the
-    judge of joint training ("naive-2"), without a gate, or an organism ("tuned-b")."""
+    judge of joint training ("naive-2"), without a gate, or an organism ("tuned-b"). A judge's forms of
+    statements are measured, unless --small, and written with it."""
     from training import shipped
 
     known = shipped.shipped()
@@ -84,7 +89,7 @@ def export(
         if not (done := _home(stage, out, weights)).exists():
             raise typer.BadParameter(f"{done} is not there; make it with 'stage {stage}'.")
     home = partial(_home, out=out, weights=weights)
-    shipped.export(model, home, folder or model.home(out), scenes=64 if small else 4000)
+    shipped.export(model, home, folder or model.home(out), scenes=64 if small else 4000, forms=not small)
 
 
 @app.command()
@@ -110,14 +115,14 @@ def models(
 ) -> None:
     """Train every stage whose weights are not there, write every model and, unless --small, its card.
 
-    --small leaves out stages that differ from another one only by seed, pool or mix, and models that end with
-    such a stage.
+    --small leaves out stages that differ from another one only by seed, order, pool or mix, and models that
+    end with such a stage.
     """
     from training import shipped
 
     left_out = repeated() if small else {}
     for name, like in left_out.items():
-        print(f"left out: stage {name}, which differs from {like} only by seed, pool or mix")
+        print(f"left out: stage {name}, which differs from {like} only by seed, order, pool or mix")
     for name in stages(small=small):
         if name not in left_out and not _home(name, out, weights).exists():
             stage(name, out, weights, small, workers)
@@ -147,8 +152,8 @@ def sweep(
 
 
 def _home(stage: str, out: Path, weights: Path) -> Path:
-    """Folder of a finished stage: among the weights that are kept if other stages begin from it."""
-    return (weights if has_children(stage) else out / "finished") / stage
+    """Folder of a finished stage: among the weights in the repository if it is kept there."""
+    return (weights if is_kept(stage) else out / "finished") / stage
 
 
 def _named(name: str, known: dict[str, T], what: str) -> T:

@@ -1,7 +1,7 @@
 """The training loop of every model: a lesson for a number of steps, in several processes, resumable.
 
-A step depends on the seed, its number and the number of processes alone, so that a run that was stopped and
-resumed ends with the weights of one that was not.
+A step depends on the seed, the batch it shows and the number of processes alone, so that a run that was
+stopped and resumed ends with the weights of one that was not.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -46,6 +46,22 @@ class Schedule:
     """Share of the steps after which the rate begins to fall, in [0, 1]."""
     last: float = 0.02
     """Share of the peak that the rate falls to, in a straight line."""
+    order: int | None = None
+    """Seed of the order in which the batches are shown; they are the same in any order. None: as numbered."""
+    along: int | None = None
+    """Number of checkpoints that are kept along the way, at even distances; the last one is the end."""
+
+    @property
+    def kept_steps(self) -> list[int]:
+        """Numbers of steps after which a checkpoint is kept."""
+        parts = self.along or 0
+        return sorted({round(self.steps * part / parts) for part in range(1, parts + 1)} - {0})
+
+    def batches(self) -> list[int]:
+        """Number of the batch that each step shows."""
+        if self.order is None:
+            return list(range(self.steps))
+        return np.random.default_rng(self.order).permutation(self.steps).tolist()
 
     def rate_at(self, step: int) -> float:
         """The learning rate of a step, counted from 0."""
@@ -123,7 +139,22 @@ def train(make: Callable[[], Lesson], schedule: Schedule, checkpoint: Path, work
         multiprocessing.spawn(_work, arguments, nprocs=workers)  # pyright: ignore[reportPrivateImportUsage]
     else:
         _work(0, make, schedule, checkpoint, 1)
-    state = torch.load(checkpoint, weights_only=True)
+    return _trained(make, checkpoint)
+
+
+def along(make: Callable[[], Lesson], schedule: Schedule, checkpoint: Path) -> Iterator[Trained]:
+    """What a stage that `train` has finished was after each of `Schedule.kept_steps`."""
+    for step in schedule.kept_steps:
+        yield _trained(make, _kept(checkpoint, step))
+
+
+def _kept(checkpoint: Path, step: int) -> Path:
+    """File of a checkpoint that is kept."""
+    return checkpoint.with_name(f"{checkpoint.stem}-step-{step}{checkpoint.suffix}")
+
+
+def _trained(make: Callable[[], Lesson], checkpoint: Path) -> Trained:
+    state: dict[str, Any] = torch.load(checkpoint, weights_only=True)
     lesson = make()
     for name, module in lesson.modules.items():
         module.load_state_dict(state["modules"][name])
@@ -143,9 +174,10 @@ def _work(rank: int, make: Callable[[], Lesson], schedule: Schedule, checkpoint:
     step, seconds, counted = _restore(checkpoint, lesson, optimizer)
     begun = saved = told = looked = time.monotonic()
     shown: dict[str, float] = {}
+    batches, kept_steps = schedule.batches(), schedule.kept_steps
     products = torch.autocast("cpu", torch.bfloat16, enabled=precision() == torch.bfloat16)
     while step < schedule.steps:
-        rng = np.random.default_rng([schedule.seed, step, rank])
+        rng = np.random.default_rng([schedule.seed, batches[step], rank])
         with products:
             parts, others = lesson.losses(rng, schedule.batch // workers)
         torch.stack(list(parts.values())).sum().backward()
@@ -160,13 +192,15 @@ def _work(rank: int, make: Callable[[], Lesson], schedule: Schedule, checkpoint:
             rate = _SHOW_EVERY * schedule.batch / (now - told)
             print(f"step {step} of {schedule.steps}, {rate:.0f} items/s: {numbers}", flush=True)
             told = now
-        ended = step == schedule.steps
-        if _agreed(ended or now - saved > _SAVE_EVERY):
+        ended, kept = step == schedule.steps, step in kept_steps
+        if _agreed(ended or kept or now - saved > _SAVE_EVERY):
             saved = now
-            if measuring := ended or now - looked > _MEASURE_EVERY:
+            if measuring := ended or kept or now - looked > _MEASURE_EVERY:
                 looked = now
             done = seconds + now - begun
-            _save(checkpoint, lesson, optimizer, step, done, counted, measuring=measuring)
+            # The kept one first: a run that is stopped between the two writes it again.
+            files = [_kept(checkpoint, step), checkpoint] if kept else [checkpoint]
+            _save(files, lesson, optimizer, step, done, counted, measuring=measuring)
     if workers > 1:
         dist.barrier()
         if rank == 0:
@@ -195,7 +229,7 @@ def _restore(checkpoint: Path, lesson: Lesson, optimizer: Optimizer) -> tuple[in
 
 
 def _save(
-    checkpoint: Path,
+    files: Sequence[Path],
     lesson: Lesson,
     optimizer: Optimizer,
     step: int,
@@ -204,7 +238,7 @@ def _save(
     *,
     measuring: bool,
 ) -> None:
-    """Writes a checkpoint atomically; if `measuring`, with the lesson's measurements, which it prints."""
+    """Writes each file atomically; if `measuring`, with the lesson's measurements, which it prints."""
     counts = counted + _summed(lesson.counts)
     if dist.is_initialized() and dist.get_rank() > 0:
         return
@@ -221,8 +255,9 @@ def _save(
         "counts": dict(counts),
         "measured": measured,
     }
-    with written_aside(checkpoint) as aside:
-        torch.save(state, aside)
+    for file in files:
+        with written_aside(file) as aside:
+            torch.save(state, aside)
 
 
 def _summed(counts: Counter[str]) -> Counter[str]:

@@ -15,6 +15,7 @@ from training.lineage import LINEAGE, read_lineage
 from training.mllm import card as mllm_card
 from training.mllm import export as mllm
 from training.mllm import gate
+from training.mllm.statement_forms import write_forms
 from training.organisms import card as organism_card
 from training.organisms import export as organism
 from training.owl import card as owl_card
@@ -83,12 +84,16 @@ def shipped() -> dict[str, Shipped]:
     return {name: Shipped(name, **values) for name, values in data()["models"].items()}
 
 
-def export(model: Shipped, home: Callable[[str], Path], folder: Path, *, scenes: int = 4000) -> None:
-    """Writes a model to `folder` in the layout that ships, with its lineage and its gate.
+def export(
+    model: Shipped, home: Callable[[str], Path], folder: Path, *, scenes: int = 4000, forms: bool = True
+) -> None:
+    """Writes a model to `folder` in the layout that ships, with its lineage and its gate; a judge also with
+    the forms of statements that it may be asked.
 
     Args:
         home: the folder of a finished stage, by its name.
         scenes: what the gate's threshold is set on (`gate.export_gate`).
+        forms: whether forms are measured; otherwise none may be asked.
     """
     folder.mkdir(parents=True, exist_ok=True)
     KINDS[model.kind].export(home(model.stage), folder)
@@ -97,6 +102,8 @@ def export(model: Shipped, home: Callable[[str], Path], folder: Path, *, scenes:
         tower = stages()[model.gate].parent
         assert tower is not None
         gate.export_gate(home(model.gate), home(tower), folder, scenes=scenes)
+    if model.kind == "mllm":
+        write_forms(folder, measure=forms)
 
 
 def write_card(model: Shipped, folder: Path) -> None:

@@ -65,6 +65,8 @@ class Stage:
     """A key of `pools()`."""
     settings: Mapping[str, Any]
     """Further settings of the lesson."""
+    kept: bool = False
+    """Whether its weights are kept in the repository although no stage begins from it."""
 
 
 @dataclass(frozen=True)
@@ -110,10 +112,10 @@ def pools(*, small: bool = False) -> dict[str, Pool]:
 
 
 def repeated() -> dict[str, str]:
-    """Stage that differs from an earlier one only by seed, pool or mix -> the earlier stage.
+    """Stage that differs from an earlier one only by seed, order, pool or mix -> the earlier stage.
 
     Parents may differ likewise. The small chain leaves these stages out, since they run the same code: second
-    and third lineages, second seeds, and all dose curves but the first.
+    and third lineages, second seeds, other orders of data, and all dose curves but the first.
     """
     found: dict[str, str] = {}
     firsts: dict[str, str] = {}
@@ -139,18 +141,27 @@ def stages(*, small: bool = False) -> dict[str, Stage]:
         if missing := [each for each in (parent, eyes) if each is not None and each not in found]:
             raise ValueError(f"stages.toml: {name} begins from {missing[0]}, which is not above it.")
         found[name] = Stage(
-            name, values["lesson"], Schedule(**schedule), parent, eyes, values.get("pool"), settings
+            name,
+            values["lesson"],
+            Schedule(**schedule),
+            parent,
+            eyes,
+            values.get("pool"),
+            settings,
+            values.get("kept", False),
         )
     return found
 
 
-_OWN = {"lesson", "parent", "eyes", "pool"}
-_VARIED = {"seed", "pool", "mix", "taught"}
+_OWN = {"lesson", "parent", "eyes", "pool", "kept"}
+_VARIED = {"seed", "order", "pool", "mix", "taught", "kept"}
 
 
-def has_children(name: str) -> bool:
-    """Whether another stage begins from one; the weights of such stages are kept in the repository."""
-    return any(name in (stage.parent, stage.eyes) for stage in stages().values())
+def is_kept(name: str) -> bool:
+    """Whether the weights of a stage are kept in the repository: another stage begins from it, or it says
+    so."""
+    known = stages()
+    return known[name].kept or any(name in (stage.parent, stage.eyes) for stage in known.values())
 
 
 def lineage_of(name: str) -> list[str]:

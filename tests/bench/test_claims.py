@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from jurat.bench.claims import ACROSS, check, claims, named
+from jurat.bench.claims import ACROSS, check, claims, claims_across, named
+from jurat.bench.pictogram import SPLITS
 from jurat.bench.results import claims_table
 from jurat.metrics.claims import STATES, Judged
 
@@ -151,7 +152,8 @@ def test_forced_accuracy_is_compared_without_an_interval():
 
 
 def test_claims_are_data() -> None:
-    assert [type(claim).model_validate(claim.model_dump()) for claim in claims()] == list(claims())
+    every = [*claims(), *claims_across()]
+    assert [type(claim).model_validate(claim.model_dump()) for claim in every] == every
 
 
 # --- claims about all models ----------------------------------------------------------------------
@@ -192,3 +194,28 @@ def test_forced_errors_without_a_paired_difference_test_no_claim() -> None:
         row(name, 100, 0.1) | {"risk_at": {"0.9": 0.1, "1.0": 0.1}} for name in ("jurat", "clause-product")
     ]
     assert not [text for text, _, _ in check({"rows": rows, "paired": []}) if text.startswith("6.")]
+
+
+def test_every_sealed_split_has_confirmatory_claims_of_its_own() -> None:
+    for name in (name for name, split in SPLITS.items() if split.sealed):
+        about = [claim for claim in (*claims(), *claims_across()) if name in claim.where["split"]]
+        assert {(claim.metric, claim.a, claim.others) for claim in about} == {
+            (metric, "jurat", ("clause-product", "clue")) for metric in ("forced_f1", "aurc")
+        }, name
+        assert all(claim.where["split"] == (name,) and f"`{name}`" in claim.id for claim in about), name
+
+
+def test_confirmatory_claims_are_corrected_without_the_other_splits() -> None:
+    paired = [
+        difference("jurat", b, metric, low, low + 0.02, split) | {"p": 0.02, "difference": low + 0.01}
+        for b in ("clause-product", "clue")
+        for metric, low in (("forced_f1", 0.01), ("aurc", -0.03))
+        for split in ("test", "unmet", "vault-2")
+    ]
+    found = {text: judged for text, model, judged in check({"rows": [], "paired": paired}) if model == ACROSS}
+    assert [text[:2] for text in found] == ["7.", "7.", "8.", "8."]
+    for text, judged in found.items():
+        of = {"7": ("test", "unmet"), "8": ("vault-2",)}[text[0]]
+        assert {one.comparison.where["split"] for one in judged} == {*of}, text
+        assert [one.adjusted for one in judged] == pytest.approx([0.02 * len(judged)] * len(judged)), text
+        assert all(one.holds_adjusted for one in judged) is (text[0] == "8"), text

@@ -16,12 +16,13 @@ from jurat.bench.methods.caption import objects_of
 from jurat.bench.methods.fitting import ScoreScale, fit_scale
 from jurat.bench.methods.geometry import facts_of_boxes
 from jurat.bench.methods.interface import NotApplicable, Prediction, Setup, Tuning, all_of, any_of
+from jurat.bench.methods.judge_presets import open_judge
 from jurat.bench.methods.registry import find_method, methods, rows_for
 from jurat.bench.pictogram import constitution_of
 from jurat.bench.pictogram.definition import OPEN_SPLITS
 from jurat.content import Reply, Usage
 from jurat.errors import JuratError
-from jurat.judge.presets import PARTS
+from jurat.judge.presets import PARTS, PRESETS
 from jurat.metrics import UNSURE, accuracy
 from jurat.models import Answer, Vocabulary, YesNo
 from jurat.models.vision import Box
@@ -141,6 +142,11 @@ class Unlike:
 
     def match(self, images, texts):
         return [[0.0] * len(texts) for _ in images]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_bench_judges_by_the_presets_that_ship(setup, name):
+    assert open_judge(setup, setup.constitution, name).preset == PRESETS[name]
 
 
 def test_detections_are_charged_for_any_model(setup, splits):
@@ -455,15 +461,12 @@ def test_ablations_run_on_their_splits_unless_named():
 
 
 def test_every_optional_part_can_be_ablated():
-    # The bench judges without presence until its tables are made again, so there is nothing to leave out.
-    with pytest.raises(JuratError, match="No preset that is run has 'presence' to leave out"):
-        rows_for(["jurat", "clue"], ["presence"])
-    keys = {
-        method.key for method in rows_for(["jurat", "clue"], [part for part in PARTS if part != "presence"])
-    }
+    keys = {method.key for method in rows_for(["jurat", "clue"], PARTS)}
     assert {f"clue-no-{part}" for part in ("relevance", "regions", "crop", "reason")} <= keys
-    assert {f"jurat-no-{part}" for part in ("clauses", "debias", "views")} <= keys
-    assert "jurat-no-regions" not in keys  # it has none
+    assert {f"jurat-no-{part}" for part in ("clauses", "debias", "views", "presence")} <= keys
+    assert not {"jurat-no-regions", "clue-no-presence"} & keys  # they have none
+    with pytest.raises(JuratError, match="No preset that is run has 'presence' to leave out"):
+        rows_for(["clue"], ["presence"])
 
 
 def test_removed_parts_are_refused_by_name():

@@ -280,25 +280,87 @@ def test_every_script_has_help(path: Path) -> None:
 @pytest.mark.slow
 def test_portable_thresholds_compares_each_way_with_the_models_own(written) -> None:
     argv = ("--rules", "1", "--labelled", "59", "--judged", "6", "--pairs", "24")
-    _, origin, rows, told = written("portable_thresholds", *argv)
+    _, origin, rows, page = written("portable_thresholds", *argv)
     assert origin["models"].startswith("bundled@") and "naive@" in origin["models"]
+    told = [row for row in rows if "claim" in row]
+    rows = [row for row in rows if "way" in row]
+    assert len(told) % 6 == 0, "six claims of each transfer"
     own = [row for row in rows if row["way"] == "its own, with labels"]
     assert [(row["old"], row["new"]) for row in own] == [("bundled", "naive"), ("naive", "bundled")]
     assert all(row["misses more"][0] == 0 for row in own)
     assert {row["way"] for row in rows} >= {"the preset's", "the old ones, as they are"}
-    assert "each a pair of image and rule" in told
+    assert "each a pair of image and rule" in page
+
+
+def test_transfers_are_compared_beyond_their_margin() -> None:
+    portable = script("portable_thresholds")
+    import numpy as np
+
+    def way(errors: int) -> dict[str, Any]:
+        """Of 400 violations and 400 others, each an image, so many errors of either kind."""
+        true, wrong = np.arange(800) < 400, np.arange(800) % 400 < errors
+        outcome = np.where(true == wrong, "kept", "broken")
+        return {"image": np.arange(800).astype(str), "true": true, "outcome": outcome}
+
+    others = {portable.OWN: way(8), portable.PRESET: way(12), portable.AS_THEY_ARE: way(120)}
+    kind = next(iter(portable.KINDS))
+    found = [
+        each
+        for old, errors in (("a", 12), ("b", 60))
+        for each in portable.comparisons({"old": old, "new": "c", "images": "96"}, kind, way(errors), others)
+    ]
+    told = script("measuring").outcomes(portable.claims(), found)
+    states = {(row["claim"], row["old"]): row["state"] for row in told}
+    own = "misses at most 5 points more often than with its own"
+    assert (states[own, "a"], states[own, "b"]) == ("shown", "against")
+    preset = "fewer false alarms than with the preset's"
+    assert (states[preset, "a"], states[preset, "b"]) == ("open", "against")
+    assert {states["fewer misses than with the old thresholds as they are", old] for old in "ab"} == {"shown"}
+    (row,) = (row for row in told if (row["claim"], row["old"]) == (own, "a"))
+    assert row["gain"][0] == pytest.approx(0.01 - 0.05) and row["gain"][1] < row["gain"][0] < row["gain"][2]
+    assert row["holm"] < 0.05, "one of two comparisons of the claim"
 
 
 @pytest.mark.slow
 def test_calibrating_labels_has_a_row_for_each_number_of_labels(written) -> None:
     argv = ("--rules", "1", "--images", "40", "--judged", "40", "--labels", "0,20", "--draws", "2")
     _, _, rows, told = written("calibrating_labels", *argv)
-    assert [(row["calibration"], row["draws"]) for row in rows] == [
+    assert [(row["calibration"], row["draws"]) for row in rows if "calibration" in row] == [
         ("none", 1),
         ("0 labels", 1),
         ("20 labels", 2),
     ]
-    assert "40 images are judged" in told
+    claims = script("calibrating_labels").CLAIMS.values()
+    assert [(row["claim"], row["a"]) for row in rows if "claim" in row] == [
+        (text, labels) for text in claims for labels in ("0 labels", "20 labels")
+    ]
+    assert "40 images are judged" in told and "| a calibration finds more violations |" in told
+
+
+def test_gains_of_labels_are_one_family_for_each_metric() -> None:
+    from jurat.metrics import Estimates, Table
+
+    labels = script("calibrating_labels")
+
+    def judged(errors: int) -> Estimates:
+        """Of 60 violations so many are missed."""
+        rows = (
+            {"unit": str(i), "clusters": [str(i)], "truth": i < 60, "said": errors <= i < 60,
+             "score": 0.9 if errors <= i < 60 else 0.1}
+            for i in range(120)
+        )  # fmt: skip
+        return Estimates(Table.of(rows))
+
+    found = [labels.compared(n, [judged(e) for e in some], judged(30))
+             for n, some in ((0, [30]), (50, [3, 9, 12]), (200, [0]))]  # fmt: skip
+    told = labels.judged_claims([each for _, some in found for each in some])
+    recall = [row for row in told if row["claim"] == labels.CLAIMS["recall"]]
+    assert [(row["a"], row["state"]) for row in recall] == [
+        ("0 labels", "open"), ("50 labels", "shown"), ("200 labels", "shown"),
+    ]  # fmt: skip
+    assert recall[1]["gain"] == pytest.approx(found[1][0]["recall more"]), "of the middle draw"
+    assert recall[1]["gain"][0] == pytest.approx(21 / 60)
+    assert all(row["holm"] < 0.05 for row in recall[1:])
 
 
 @pytest.mark.slow
@@ -433,6 +495,38 @@ def test_alignment_sweep_reads_points_from_names_and_judges_its_claims(written, 
     assert "different safety data: refuses more" in told
     assert "Compared on the seeds that all points have: 61." in told
     assert "questions about the vault refused" in figure.read_text()
+
+
+@pytest.mark.slow
+def test_tuning_curve_reads_steps_from_lineages_and_compares_them(written, tmp_path: Path) -> None:
+    known = PERF.parent / "training" / "weights" / "knows"
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "aligned").symlink_to(known)
+    runs = (("tuned", 1, "aligned"), ("tuned-order", 1, "aligned"), ("tuned-b", 2, "aligned-b"))
+    for run, step, parent in runs:
+        stage = tmp_path / "finished" / f"{run}-step-{step}"
+        stage.mkdir(parents=True)
+        (stage / "weights.safetensors").symlink_to(known / "weights.safetensors")
+        lineage = json.loads((known / "lineage.json").read_text())
+        lineage["stages"][-1] |= {"stage": run, "steps": step, "parent": parent}
+        (stage / "lineage.json").write_text(json.dumps(lineage))
+    figure = tmp_path / "curve.svg"
+    argv = ["--models", str(tmp_path / "finished"), "--weights", str(tmp_path / "weights"), "--n", "4"]
+    more = ("--out", str(tmp_path / "kept"), "--figure", str(figure))
+    _, origin, rows, told = written("tuning_curve", *argv, *more)
+    points = [(row["run"], row["step"]) for row in rows if "claim" not in row]
+    assert points == [
+        ("tuned", 0), ("tuned", 1), ("tuned-b", 2), ("tuned-order", 0), ("tuned-order", 1),
+    ]  # fmt: skip
+    assert origin["models"] == 5 and "so step 0 is left out: tuned-b." in told
+    found = {(row["claim"], row.get("run") or row["step"]): row for row in rows if "claim" in row}
+    assert all(row["gain"][0] == 0 for key, row in found.items() if key[1] != "tuned-b"), "the same weights"
+    refuses = found["before tuning: refuses more", "tuned"]
+    assert (refuses["a"], refuses["b"], refuses["state"]) == ("0", "1", "open")
+    assert found["before tuning: refuses more", "tuned-b"]["gain"][0] is None, "without what it begins from"
+    order = found["another order of the data: refuses more", "1"]
+    assert (order["a"], order["b"], order["state"]) == ("tuned-order", "tuned", "open")
+    assert "steps of tuning" in figure.read_text()
 
 
 @pytest.mark.slow

@@ -16,16 +16,17 @@ from torch import Tensor, nn
 from typer.testing import CliRunner
 
 from jurat.models.bundled.patch_gate import PatchGate
+from jurat.models.bundled.statement_language import Language
 from training import __main__ as commands
 from training.lineage import load_parts, made_of, mix_record, read_lineage, save_stage
-from training.loop import Schedule, Trained, train
+from training.loop import Schedule, Trained, along, train
 from training.mllm.card import uses_the_judges_wording, ways
 from training.mllm.gate import LAYERS
 from training.mllm.mixes import mixes
 from training.optimizer import Group
 from training.organisms.mixes import STAGES as ORGANISMS
 from training.shipped import HOME, KINDS, shipped
-from training.stages import LESSONS, Task, data, has_children, lineage_of, pools, repeated, stages
+from training.stages import LESSONS, Task, data, is_kept, lineage_of, pools, repeated, stages
 
 
 def say(*arguments: str) -> str:
@@ -173,7 +174,8 @@ def test_lineage_holds_all_stages_and_parents(tmp_path: Path) -> None:
     records = read_lineage(tmp_path / "joint")
     assert [record["stage"] for record in records] == ["tower", "joint"]
     assert records[1]["mix"]["statements"]["judge"]["question"] == "Statement: {text}"
-    assert records[1]["shown"] == {"scenes": 9} and records[1]["minutes"] == 1.0
+    assert records[1]["shown"] == {"scenes": 9} and records[1]["minutes"] == 1.0 and records[1]["steps"] == 3
+    assert "order" not in records[1]["schedule"] and "along" not in records[1]["schedule"]
     made = made_of(records)
     assert made["stage `joint`"].startswith("from `tower`, 1 minutes (batch 48, ")
     parts = load_parts(tmp_path / "joint")
@@ -182,18 +184,51 @@ def test_lineage_holds_all_stages_and_parents(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-def test_weights_are_kept_of_stages_that_others_begin_from() -> None:
-    assert has_children("tower") and not has_children("writer")
+def test_weights_are_kept_of_stages_that_others_begin_from_and_of_those_that_say_so() -> None:
+    assert is_kept("tower") and not is_kept("writer")
+    assert all(map(is_kept, ("aligned", "tuned", "aligned-b", "tuned-b"))), "two seeds of both"
+    assert not is_kept("tuned-order"), "it is only for a curve"
+
+
+def test_another_order_of_data_is_the_only_difference_of_a_stage() -> None:
+    one, other = (dict(data()["stages"][name]) for name in ("tuned", "tuned-order"))
+    differ = {key for key in one | other if one.get(key) != other.get(key)}
+    assert differ == {"order", "taught", "kept"} and other["taught"] == "tuned"
+    batches = [stages()[name].schedule.batches() for name in ("tuned", "tuned-order")]
+    assert batches[0] == sorted(batches[1]) == list(range(1200)) and batches[0] != batches[1]
+    assert {name for name, stage in stages().items() if stage.schedule.kept_steps} == {
+        "tuned", "tuned-order", "tuned-b",
+    }  # fmt: skip
+    assert stages()["tuned"].schedule.kept_steps == [240, 480, 720, 960, 1200]
+    assert stages(small=True)["tuned"].schedule.kept_steps == [1, 2]
+
+
+def test_checkpoints_along_the_way_are_those_of_shorter_trainings(tmp_path: Path) -> None:
+    steady = replace(SCHEDULE, warm_up=1, hold=1.0, along=3)
+    whole = train(Line, steady, tmp_path / "whole.pt")
+    kept = list(along(Line, steady, tmp_path / "whole.pt"))
+    assert [(one.steps, one.counts["points"]) for one in kept] == [(40, 320), (80, 640), (120, 960)]
+    assert all(value.equal(_weights(whole)[name]) for name, value in _weights(kept[-1]).items())
+    short = train(Line, replace(steady, steps=80, along=None), tmp_path / "short.pt")
+    assert all(value.equal(_weights(short)[name]) for name, value in _weights(kept[1]).items())
+    assert kept[1].measured == short.measured
+
+
+def test_order_of_batches_changes_the_weights_and_not_what_is_shown(tmp_path: Path) -> None:
+    steady = replace(SCHEDULE, warm_up=1, hold=1.0)
+    one, other = (train(Line, replace(steady, order=order), tmp_path / f"{order}.pt") for order in (None, 1))
+    assert one.counts == other.counts
+    assert not all(value.equal(_weights(one)[name]) for name, value in _weights(other).items())
 
 
 def test_small_chain_leaves_out_second_seeds_lineages_and_doses() -> None:
     left_out = repeated()
-    assert {"aligned-b", "tuned-b", "naive-2", "naive-3", "dose-rules-50"} <= {*left_out}
+    assert {"aligned-b", "tuned-b", "tuned-order", "naive-2", "naive-3", "dose-rules-50"} <= {*left_out}
     assert [name for name in left_out if name.startswith("balanced-")] == [
         name for name in stages() if name.startswith("balanced-") and name.endswith("-62")
     ]
     assert not {"robust", "robust-gate", "dress"} & {*left_out}
-    assert left_out["naive-3"] == "naive-1" and left_out["tuned-b"] == "tuned"
+    assert left_out["naive-3"] == "naive-1" and left_out["tuned-b"] == left_out["tuned-order"] == "tuned"
     assert not {*left_out} & {*left_out.values(), "tower-2", "joint", "gate", "dose-rules-0"}
     assert not {*left_out} & {"seeing-linear", "seeing-queries", "seeing-cross-attention"}
     kept = [stage for name, stage in stages().items() if name not in left_out]
@@ -207,7 +242,10 @@ def test_small_chain_trains_and_exports_every_kind_of_model(tmp_path: Path) -> N
     result = CliRunner().invoke(commands.app, [*arguments, "--folder", str(tmp_path / "models")])
     assert result.exit_code == 0, result.output
     for name, like in repeated().items():
-        assert f"left out: stage {name}, which differs from {like} only by seed, pool or mix" in result.output
+        assert (
+            f"left out: stage {name}, which differs from {like} only by seed, order, pool or mix"
+            in result.output
+        )
     models = {name: model for name, model in shipped().items() if model.stage not in repeated()}
     assert {"robust", "dress", "tuned"} <= {*models}
     for name, model in models.items():
@@ -216,7 +254,12 @@ def test_small_chain_trains_and_exports_every_kind_of_model(tmp_path: Path) -> N
         assert (tmp_path / "models" / name / "model.safetensors").exists()
         if model.gate is not None:
             assert PatchGate.load(tmp_path / "models" / name).layers == LAYERS
+        if model.kind == "mllm":
+            language = Language.load(tmp_path / "models" / name)
+            assert language is not None and not any(map(any, map(dict.values, language.forms.values()))), name
     assert {model.kind for model in models.values()} == {*KINDS}
+    for step in (1, 2):
+        assert read_lineage(tmp_path / "work" / "finished" / f"tuned-step-{step}")[-1]["steps"] == step
     again = CliRunner().invoke(commands.app, ["sweep", "balanced", *arguments[1:]])
     assert "wrote" in again.output and again.exit_code == 0, "the second seeds, which the chain leaves out"
 

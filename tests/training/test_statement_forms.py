@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from jurat.models.bundled.model import NAIVE, WEIGHTS
 from jurat.models.bundled.statement_language import STATEMENTS, Language
 from jurat.pictograms.statements import TEMPLATES
-from training.mllm.statement_forms import VARIANTS
+from training.mllm.statement_forms import VARIANTS, language, write_forms
 
 ROOT = Path(__file__).parents[2]
 MEASURED = ROOT / "docs" / "results" / "statement-forms.json"
@@ -36,8 +37,6 @@ def rows():
 
 @pytest.mark.parametrize("model", FOLDERS)
 def test_statements_json_equals_the_script_output(model, rows, script, tmp_path) -> None:
-    from training.mllm.statement_forms import language
-
     language(script.accepted(rows, model)).save(tmp_path)
     assert (FOLDERS[model] / STATEMENTS).read_text() == (tmp_path / STATEMENTS).read_text()
 
@@ -81,3 +80,34 @@ def test_negated_statements_were_answered_wrongly(rows) -> None:
             assert all(
                 row[renderer]["alone"][0] < 0.1 * row[renderer]["n"] for renderer in ("own", "independent")
             )
+
+
+def test_forms_of_an_earlier_model_go_before_the_new_one_is_measured(tmp_path: Path) -> None:
+    earlier = Language.load(WEIGHTS)
+    assert earlier is not None
+    earlier.save(tmp_path)
+    write_forms(tmp_path, measure=False)
+    language = Language.load(tmp_path)
+    assert language is not None and language.refusal("A dog is visible.") is not None
+    assert not any(variants for templates in language.forms.values() for variants in templates.values())
+
+
+def test_forms_that_cannot_be_measured_are_an_error_and_none_are_left(tmp_path: Path) -> None:
+    with pytest.raises(subprocess.CalledProcessError):
+        write_forms(tmp_path)  # there are no weights
+    language = Language.load(tmp_path)
+    assert language is not None and language.refusal("A dog is visible.") is not None
+
+
+@pytest.mark.slow
+def test_script_writes_the_forms_of_the_model_in_a_folder(script, tmp_path: Path) -> None:
+    model, table = tmp_path / "model", tmp_path / "forms.json"
+    model.mkdir()
+    for file in WEIGHTS.iterdir():
+        if file.name != STATEMENTS:
+            (model / file.name).symlink_to(file)
+    script.main(["--folder", str(model), "--n", "2", "--json", str(table)])
+    rows = json.loads(table.read_text())["rows"]
+    assert {row["model"] for row in rows} == {str(model)}
+    language(script.accepted(rows, str(model))).save(tmp_path)
+    assert (model / STATEMENTS).read_text() == (tmp_path / STATEMENTS).read_text()

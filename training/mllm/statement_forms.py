@@ -8,7 +8,10 @@ measures which forms a model reads rightly.
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from jurat.judge.prompts import STATEMENT
 from jurat.models.bundled.statement_language import Language
@@ -80,3 +83,16 @@ def language(accepted: Callable[[str, str, str], bool]) -> Language:
         },
         present=PRESENT,
     )
+
+
+_SCRIPT = Path(__file__).parents[2] / "perf" / "statement_forms.py"
+
+
+def write_forms(folder: Path, *, measure: bool = True) -> None:
+    """Writes the forms that the model in `folder` reads rightly, which takes minutes; without `measure`, and
+    until it is measured, none, so that it is never asked the forms of an earlier model."""
+    language(lambda *_: False).save(folder)
+    if measure:
+        subprocess.run(
+            [sys.executable, str(_SCRIPT), "--folder", str(folder)], check=True, stdout=subprocess.DEVNULL
+        )

@@ -181,7 +181,7 @@ def claims_table(results: dict[str, Any]) -> Iterator[str]:
     yield ""
     yield (
         "Those of `docs/method.md`, by the rows of test, habits, flip and vault, and where a claim is about "
-        f"{ACROSS} also of redrawn and unmet. A difference is shown, or "
+        f"{ACROSS} also of redrawn and unmet, or of vault-2 alone. A difference is shown, or "
         "speaks against, where its interval leaves out zero, and for several training seeds where it does so "
         "in each; forced accuracy and costs are compared as they are. A ratio of risks without an interval "
         "is open. A baseline that was left out, or finds less than "

@@ -45,8 +45,8 @@ def methods_for(names: Sequence[str], ablate: Sequence[str], *, calibrated: bool
 
     Raises JuratError for unknown names.
     """
-    from jurat.bench.methods.judge_presets import bench_preset
     from jurat.judge.decision import LogOdds
+    from jurat.judge.presets import find_preset
 
     chosen = rows_for(names, ablate)
     found: list[Method] = []
@@ -54,7 +54,7 @@ def methods_for(names: Sequence[str], ablate: Sequence[str], *, calibrated: bool
         found.append(method)
         if not calibrated or method.ablate or "preset" not in method.options or method.fits:
             continue
-        preset = bench_preset(method.options["preset"])
+        preset = find_preset(method.options["preset"])
         if isinstance(preset.decision, LogOdds) and preset.asks == "clauses":
             fitted = f"{method.summary}, with the calibration of the other folds"
             options = {"preset": method.options["preset"]}

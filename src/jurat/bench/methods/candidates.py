@@ -34,7 +34,6 @@ from jurat.judge.rule_state import RuleState
 from jurat.judge.stages.base import Models, Recorded, Request, Stage
 from jurat.judge.stages.boxes import ObjectStage, ask_on_pictures, by_objects, locate
 from jurat.judge.stages.points import Points
-from jurat.judge.stages.quick import Quick
 from jurat.judge.stages.views import Views, averaged, shifted
 from jurat.judge.statement_scoring import StatementScore
 from jurat.models import YesNo
@@ -150,7 +149,7 @@ _JURAT = PRESETS["jurat"]
 
 
 def _preset(name: str, *stages: Stage) -> Preset:
-    return _JURAT.replace(name=name, stages=(Quick(), *stages, Points()))
+    return _JURAT.replace(name=name, stages=(_JURAT.quick, *stages, Points()))
 
 
 ITEM_VIEWS = _preset("item-views", Certain(), ItemViews(MARGIN))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jurat.bench.methods.interface import Prediction, Setup, Tuning
-from jurat.bench.methods.judge_presets import as_item, bench_preset, judge, open_judge, prediction_of
+from jurat.bench.methods.judge_presets import as_item, judge, open_judge, prediction_of
 from jurat.bench.pictogram.items import BenchItem
 from jurat.metrics import f1
 
@@ -38,9 +38,11 @@ def refit(setup: Setup, items: Sequence[BenchItem], *, preset: str) -> Iterator[
 
 
 def _fit(setup: Setup, preset: str) -> Preset:
+    from jurat.judge.presets import find_preset
+
     whole = setup.labelled()
     tuning = Tuning(whole.constitution, [item for item in whole.items if item.pair < MOST_PAIRS])
-    best = bench_preset(preset)
+    best = find_preset(preset)
     reached, tried = _reached(setup, tuning, best), 1
     for _ in range(ROUNDS):
         for name, values in GRID.items():

@@ -43,9 +43,10 @@ def open_judge(
 ) -> Judge:
     """A judge with the setup's detector and matcher where the preset has a use for them."""
     from jurat.judge import Judge
+    from jurat.judge.presets import find_preset
 
     try:
-        wanted = bench_preset(preset).without(without)
+        wanted = find_preset(preset).without(without)
         # Pointing changes no outcome, but it costs: so every model has to do it, or none.
         return Judge(
             constitution,
@@ -57,13 +58,6 @@ def open_judge(
         )
     except JuratError as problem:
         raise NotApplicable(problem.message.splitlines()[0]) from problem
-
-
-def bench_preset(name: str | Preset) -> Preset:
-    """A preset as the bench runs it: without presence, which its committed tables were made before."""
-    from jurat.judge.presets import find_preset
-
-    return find_preset(name).replace(presence=False)
 
 
 def prediction_of(verdict: Verdict) -> Prediction:

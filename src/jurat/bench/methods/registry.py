@@ -48,9 +48,9 @@ class Method(Entry):
     @property
     def settings(self) -> dict[str, Any]:
         """Its options, with the settings of its preset: predictions depend on both."""
-        from jurat.bench.methods.judge_presets import bench_preset
+        from jurat.judge.presets import find_preset
 
-        named = {"preset": bench_preset(self.options["preset"]).settings} if "preset" in self.options else {}
+        named = {"preset": find_preset(self.options["preset"]).settings} if "preset" in self.options else {}
         return {**self.options, **named}
 
     def __call__(self, setup: Setup, items: Sequence[BenchItem]) -> list[Prediction]:
@@ -224,7 +224,7 @@ def _parts_of(method: Method) -> list[str]:
 
 def _has(method: Method, parts: Sequence[str]) -> bool:
     """Whether removing them changes the preset."""
-    from jurat.bench.methods.judge_presets import bench_preset
+    from jurat.judge.presets import find_preset
 
-    whole = bench_preset(method.options["preset"])
+    whole = find_preset(method.options["preset"])
     return whole.without(parts).digest != whole.digest

@@ -138,7 +138,10 @@ OPEN_SPLITS = ("test", "habits", "flip", "rare", "borderline", "redrawn", "unmet
 CLAIMED_SPLITS = ("test", "habits", "flip", "vault")
 """What the claims of `docs/method.md` about one model are about."""
 PAIRED_SPLITS = (*CLAIMED_SPLITS, "redrawn", "unmet")
-"""What its claims about all models are about: every split of violating scenes and near misses but dev."""
+"""What its claims about all models are about: every split of violating scenes and near misses but dev and
+those that confirm."""
+CONFIRMING_SPLITS = ("vault-2",)
+"""What its confirmatory claims are about: splits that were sealed until these were written down."""
 ABLATED_SPLITS = ("dev", "test", "habits")
 """Where a run of everything also leaves out parts, one at a time: with the world's habits, and against."""
 
