@@ -280,15 +280,15 @@ def test_untested_rules_are_reported_and_fail_under_strict(write: Any, images: d
 # --- a bundled model's language ---------------------------------------------------------------------
 
 
-def test_negated_clause_is_an_error_for_a_bundled_model(write: Any) -> None:
+def test_negated_clause_is_an_error_for_a_model_that_misreads_it(write: Any) -> None:
     path = write(SOUND.replace("A dog is visible.", "No dog is visible."))
-    advised, wrong = run("check", path), run("check", path, "--model", "bundled")
+    advised, wrong = run("check", path), run("check", path, "--model", "naive")
     assert advised.exit_code == 0 and "advice" in advised.output
     assert wrong.exit_code == 1 and "may read as its opposite" in wrong.output
     assert "Write `not: A dog is visible.`" in wrong.output and "1 error, 0 pieces" in wrong.output
     assert run("check", path, "--model", "hf/some/model").exit_code == 0
     twice = write(SOUND.replace("[A dog is visible.]", "[{not: No dog is visible.}]"))
-    assert "Write `A dog is visible.` without `not:`" in run("check", twice, "--model", "bundled").output
+    assert "Write `A dog is visible.` without `not:`" in run("check", twice, "--model", "naive").output
 
 
 @pytest.mark.parametrize(
@@ -299,10 +299,10 @@ def test_negated_clause_is_an_error_for_a_bundled_model(write: Any) -> None:
         ("A helmet is visible.", "See docs/pictograms.md for what can be said"),
     ],
 )
-def test_clause_a_bundled_model_misreads_is_an_error(write: Any, clause: str, advice: str) -> None:
+def test_clause_that_the_model_misreads_is_an_error(write: Any, clause: str, advice: str) -> None:
     path = write(SOUND.replace("A dog is visible.", clause))
     assert run("check", path).exit_code == 0
-    found = run("check", path, "--model", "bundled")
+    found = run("check", path, "--model", "naive")
     assert found.exit_code == 1 and "[unread]" in found.output and advice in found.output
 
 
