@@ -295,7 +295,7 @@ def test_negated_clause_is_an_error_for_a_model_that_misreads_it(write: Any) -> 
     ("clause", "advice"),
     [
         ("A man with a guitar is visible.", 'Did you mean "A man touches a guitar."?'),
-        ("Dogs are visible.", 'where one is enough, or "There are at least two dogs."'),
+        ("Dogs are visible.", 'Write "A dog is visible." where one is enough'),
         ("A helmet is visible.", "See docs/pictograms.md for what can be said"),
     ],
 )

@@ -26,7 +26,7 @@ from training.lineage import read_lineage
 from training.mllm import evaluation
 from training.mllm.mixes import mixes, wordings
 from training.owl import card as owl_card
-from training.scenes import grounds, unknown
+from training.scenes import composition, grounds, unknown
 from training.writer import evaluation as writer_evaluation
 
 from ..bench import test_second_vault as second_vault
@@ -117,6 +117,15 @@ def phrasings_and_backgrounds_are_held_out() -> None:
     assert all(len(some) >= HELD_OUT + 6 for some in statements.TEMPLATES.values())
 
 
+def rings_are_in_no_scene_of_training() -> None:
+    assert {*TEXTURES} - {*TRAINED_TEXTURES} - {*composition.RARE_TEXTURES} == {"rings"}
+
+
+def training_draws_nothing_of_the_strangers() -> None:
+    sources = (ROOT / "training").rglob("*.py")
+    assert not [path for path in sources if re.search(r"(from|import) tests", path.read_text("utf-8"))]
+
+
 def exams_have_seeds_of_their_own() -> None:
     assert made_naive()["scenes"] == "up to 18 parts of 12000, with seeds from 1000000 on"
     shown = [record["pool"] for record in read_lineage(WEIGHTS)]
@@ -147,6 +156,8 @@ FACTS: dict[str, Callable[[], None]] = {
     "in phrasings that training held out": eight_of_the_vaults_rules_are_training_templates,
     "the last two of each are held out of training": phrasings_and_backgrounds_are_held_out,
     "on backgrounds held out of training": phrasings_and_backgrounds_are_held_out,
+    "or on rings, which it never shows": rings_are_in_no_scene_of_training,
+    "| backdrops held out |": training_draws_nothing_of_the_strangers,
     "scenes it never saw": exams_have_seeds_of_their_own,
     "never seen a photograph": only_scenes_were_drawn,
     "held-out scenes pass": exams_have_seeds_of_their_own,

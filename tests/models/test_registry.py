@@ -57,7 +57,7 @@ def test_folder_without_backend_gets_a_hint(tmp_path: Path) -> None:
 def test_listing_shows_abilities_of_each_backend() -> None:
     backends = {backend.name: backend for backend in list_backends()}
     assert list(backends)[:5] == ["bundled", "naive", "hf", "openai", "decisions"]
-    assert backends["hf"].abilities == {"ask", "exact", "chat"}
+    assert backends["hf"].abilities == {"ask", "exact", "chat", "gradients", "hooks"}
     assert backends["null"].abilities == {"ask", "chat"}
     assert backends["hf"].extra == "local"
     assert backends["openai"].extra == "openai"

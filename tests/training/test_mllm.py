@@ -264,7 +264,7 @@ def test_scenes_without_questions_change_no_answer(pool: Pool, words: Words, tmp
     lesson = JointLesson(Task(stages()["joint-3"], tmp_path, WEIGHTS))
     rows = {name: np.array(pool[name][:6]) for name in pool.arrays}
     rows["kinds"][:2, 0] = UNKNOWN
-    batch = make_batch(Scenes([Pool(rows)], 0.5), words, 6, np.random.default_rng(0), lesson._mix, Counter())
+    batch = make_batch(Scenes([Pool(rows)], 0.5), words, 6, np.random.default_rng(1), lesson._mix, Counter())
     asked = (batch.pack["goal"] >= 0).any(1)
     assert 0 < asked.sum() < 6
     alone = replace(

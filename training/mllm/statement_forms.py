@@ -91,7 +91,7 @@ _SCRIPT = Path(__file__).parents[2] / "perf" / "statement_forms.py"
 def write_forms(folder: Path, *, measure: bool = True) -> None:
     """Writes the forms that the model in `folder` reads rightly, which takes minutes; without `measure`, and
     until it is measured, none, so that it is never asked the forms of an earlier model."""
-    language(lambda *_: False).save(folder)
+    language(lambda kind, template, variant: False).save(folder)
     if measure:
         subprocess.run(
             [sys.executable, str(_SCRIPT), "--folder", str(folder)], check=True, stdout=subprocess.DEVNULL

@@ -352,7 +352,7 @@ def _paint(
 
 TRAINED_TEXTURES = ("flat", "gradient", "clouds", "grain", "shapes")
 TEXTURES = (*TRAINED_TEXTURES, "stripes", "checks", "rings")
-"""Kinds of background; the last three are held out of training."""
+"""Kinds of background; of the last three training shows stripes and checks seldom, and rings never."""
 
 
 def background(rng: np.random.Generator, size: int = SIDE, texture: str | None = None) -> NDArray[np.float32]:

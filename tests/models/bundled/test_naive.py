@@ -21,12 +21,19 @@ def test_naive_shares_no_weights_with_the_bundled_model() -> None:
     assert all("post_layernorm" in name for name in same)  # which nothing trains
 
 
-LISTS = {"child-with-blade", "child-with-alcohol", "child-with-fire", "child-with-medicine"}
-"""Rules of the nursery with a touch of one of several things, a form that it reads wrongly too often."""
+REFUSED = {
+    "child-with-blade",
+    "child-with-alcohol",
+    "child-with-fire",
+    "child-with-medicine",
+    "several-bombs",
+}
+"""Rules of the nursery with a touch of one of several things, or with "at least two": it reads these forms
+wrongly too often."""
 
 
 def test_naive_refuses_statements_it_misreads() -> None:
-    with pytest.raises(JuratError, match="would answer 4 of the 35 statements of this constitution wrongly"):
+    with pytest.raises(JuratError, match="would answer 6 of the 35 statements of this constitution wrongly"):
         Judge("shelf:nursery", "naive", "quick")
 
 
@@ -39,10 +46,10 @@ def test_naive_is_right_about_accepted_rules() -> None:
         verdict = judge(SCENES / scene["file"])
         assert verdict.model == f"naive@{judge.model.revision}"
         for rule in verdict.rules:
-            if rule.id not in LISTS and rule.outcome != "undecided":
+            if rule.id not in REFUSED and rule.outcome != "undecided":
                 decided += 1
                 right += (rule.outcome == "broken") == (rule.id in scene["broken"])
-    asked = len(truth) * (len(judge.rules) - len(LISTS))
+    asked = len(truth) * (len(judge.rules) - len(REFUSED))
     assert decided >= 0.9 * asked and right >= 0.97 * decided
 
 

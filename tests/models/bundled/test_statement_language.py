@@ -159,9 +159,9 @@ def test_near_miss_is_refused_with_a_suggestion(positive: Language, text: str, m
     assert (positive.refusal(text) or "").endswith(f'did you mean "{meant}"?')
 
 
-def test_plural_without_a_number_is_refused_with_both_meanings(language: Language) -> None:
+def test_plural_without_a_number_is_refused_with_both_meanings(positive: Language) -> None:
     for text in ("Dogs are visible.", "Some dogs are visible."):
-        said = language.refusal(text)
+        said = positive.refusal(text)
         assert said is not None
         assert said.endswith(
             'write "A dog is visible." where one is enough, or "There are at least two dogs."'

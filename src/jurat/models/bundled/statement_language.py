@@ -115,7 +115,8 @@ class Language:
         instead = self._near(statement)
         advice = f'did you mean "{instead}"?' if instead else "see docs/pictograms.md for what can be said"
         if instead and (one := self._one_of_several(statement)):
-            advice = f'write "{one}" where one is enough, or "{instead}"'
+            several = f', or "{instead}"' if instead != one else ""
+            advice = f'write "{one}" where one is enough{several}'
         if self.parse(statement) is not None:
             return f"the model reads this form wrongly too often; {advice}"
         return f"the model never learned to read it; {advice}"
