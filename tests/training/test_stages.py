@@ -60,7 +60,7 @@ def test_models_end_with_a_stage_and_lie_in_jurat_if_they_ship(tmp_path: Path) -
         assert model.stage in stages() and model.kind in KINDS
         place = HOME if model.ships else tmp_path / "models"
         assert model.home(tmp_path) == place / name
-        assert model.ships is not (model.kind == "organism" or name == "robust")
+        assert model.ships is not (model.kind in ("organism", "text-to-image") or name == "robust")
 
 
 def test_seeds_of_pools_do_not_meet() -> None:
