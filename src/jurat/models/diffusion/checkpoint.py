@@ -46,7 +46,7 @@ def load_pipeline(folder: Path, device: str | None = None, dtype: str | None = N
     """
     prepare_torchvision()
     import torch
-    from diffusers import StableDiffusionPipeline
+    from diffusers import StableDiffusionPipeline  # pyright: ignore[reportPrivateImportUsage]
     from diffusers.utils import logging
 
     chosen = choose_device(device)
