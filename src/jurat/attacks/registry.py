@@ -153,7 +153,7 @@ ATTACKS: Registry[AttackEntry] = Registry(
             "ring-a-bell",
             "a prompt that brings back what was removed from a text-to-image model, by genetic search",
             "jurat.attacks.methods.ring_a_bell:RingABell",
-            extra="diffusion",
+            extra="local",
             paper="arXiv:2310.10012",
             changes="prompt",
             presets={"as_released": {"keep_best": False, "by_text": False}},
