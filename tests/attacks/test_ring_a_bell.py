@@ -48,6 +48,7 @@ def test_rows_are_those_that_the_pipeline_encodes(folder: Path, encoder: TextEnc
     assert torch.equal(encoder.rows_of(tokens)[0], row)
     model: Any = open_text_to_image(f"diffusers/{folder}", device="cpu")
     assert torch.allclose(encoder.encode(row[None]), model.encode([text]))
+    assert encoder.cut([text, " ".join(["dog"] * 11)]) == [" ".join(["dog"] * 11)]
     special = set(encoder._tokenizer.all_special_ids)
     assert special.isdisjoint(encoder.free) and len(encoder.free) + len(special) == len(encoder._tokenizer)
 
@@ -142,6 +143,10 @@ def no_column(files: dict[str, str]) -> Any:
     return attack(files | {"--prompts": files["--pairs"]})
 
 
+def a_target(files: dict[str, str]) -> Any:
+    return attack(files | {"--target": "Yes"})
+
+
 def another_attack(files: dict[str, str]) -> Any:
     return attack(files, "gcg")
 
@@ -153,6 +158,7 @@ def another_attack(files: dict[str, str]) -> Any:
         (no_pairs, "needs --pairs"),
         (no_encoder, "holds no folder tokenizer"),
         (no_column, "prompt"),
+        (a_target, "takes no --target"),
         (another_attack, "takes no --text-encoder"),
     ],
 )

@@ -119,6 +119,16 @@ def attack(
     made = open_attack(name, preset)
     files = {"--text-encoder": text_encoder, "--prompts": prompts, "--pairs": pairs}
     if isinstance(made, RingABell):
+        unused = {"images": paths, "--prompt": prompt, "--target": target, "--trigger": trigger}
+        unused |= {
+            "--test-prompt": test_prompt,
+            "--validation-prompt": validation_prompt,
+            "--success": success,
+        }
+        if given := [option for option, value in unused.items() if value]:
+            raise JuratError(
+                f"The attack {name!r} takes no {given[0]}.", hint="Its prompts are in --prompts FILE."
+            )
         _attack_prompts(made, name, files, out, seed, opening.device, fresh)
         return
     if given := [option for option, value in files.items() if value is not None]:
@@ -195,6 +205,8 @@ def _attack_prompts(
     prompts = [prompt for (prompt,) in read_texts(prompt_file, "prompt")]
     encoder = TextEncoder(encoder_folder, device=device)
     console = Console(highlight=False)
+    if cut := encoder.cut([*prompts, *(text for pair in pairs for text in pair)]):
+        console.print(f"{counted(len(cut), 'text')} of the files: too long, the end is not read.")
     attacker = PromptAttacker(attack, name, encoder, pairs, prompts, seed)
     with attacker.open_run(out, fresh=fresh) as run:
         for row in attacker.rows(run):

@@ -48,6 +48,11 @@ class TextEncoder:
         )
         return rows["input_ids"]
 
+    def cut(self, texts: Sequence[str]) -> list[str]:
+        """Those of the texts that do not fit into the window, of which the end is not read."""
+        ids: Any = self._tokenizer(list(texts))["input_ids"]
+        return [text for text, row in zip(texts, ids, strict=True) if len(row) > self.window]
+
     def rows_of(self, tokens: Tensor) -> Tensor:
         """Rows of ids around tokens (n, k): (n, window).
 
