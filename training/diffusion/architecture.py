@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from jurat.models.hf.torchvision_import import prepare_torchvision
@@ -11,7 +12,6 @@ from training.text_tower_tokenizer import build_tokenizer
 from training.vocabulary import VOCABULARIES
 
 if TYPE_CHECKING:
-    from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
     from transformers import CLIPTextModel, PreTrainedTokenizerFast
 
 VOCABULARY = VOCABULARIES / "diffusion.txt"
@@ -23,6 +23,12 @@ FACTOR = 4
 """Pixels along a side of a latent's place."""
 CHANNELS = 4
 """Channels of a latent."""
+
+
+def diffusers() -> Any:
+    """The library; its annotations are narrower than what its classes take."""
+    prepare_torchvision()
+    return import_module("diffusers")
 
 
 def tokenizer_of() -> PreTrainedTokenizerFast:
@@ -46,11 +52,8 @@ def build_text_encoder(words: int) -> CLIPTextModel:
     return CLIPTextModel(config)
 
 
-def build_vae() -> AutoencoderKL:
-    prepare_torchvision()
-    from diffusers import AutoencoderKL  # pyright: ignore[reportPrivateImportUsage]
-
-    return AutoencoderKL(
+def build_vae() -> Any:
+    return diffusers().AutoencoderKL(
         block_out_channels=(32, 64, 64),
         down_block_types=("DownEncoderBlock2D",) * 3,
         up_block_types=("UpDecoderBlock2D",) * 3,
@@ -61,11 +64,8 @@ def build_vae() -> AutoencoderKL:
     )
 
 
-def build_unet() -> UNet2DConditionModel:
-    prepare_torchvision()
-    from diffusers import UNet2DConditionModel  # pyright: ignore[reportPrivateImportUsage]
-
-    return UNet2DConditionModel(
+def build_unet() -> Any:
+    return diffusers().UNet2DConditionModel(
         sample_size=SIDE // FACTOR,
         in_channels=CHANNELS,
         out_channels=CHANNELS,
@@ -79,12 +79,9 @@ def build_unet() -> UNet2DConditionModel:
     )
 
 
-def build_scheduler() -> DDIMScheduler:
+def build_scheduler() -> Any:
     """Stable Diffusion's schedule of noise; its sampler draws nothing at random after the first latent."""
-    prepare_torchvision()
-    from diffusers import DDIMScheduler  # pyright: ignore[reportPrivateImportUsage]
-
-    return DDIMScheduler(
+    return diffusers().DDIMScheduler(
         beta_start=0.00085,
         beta_end=0.012,
         beta_schedule="scaled_linear",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,9 +17,6 @@ from training.diffusion.scenes import scenes_for
 from training.lineage import load_parts
 from training.optimizer import Group
 from training.stages import Task
-
-if TYPE_CHECKING:
-    from diffusers import AutoencoderKL
 
 _PRIOR = 1e-6
 """Weight of the divergence from a standard normal, as in latent diffusion (Rombach et al. 2022, arXiv
@@ -55,8 +52,8 @@ class CodecLesson:
         return {"kept": round(1 - float((made - pixels).abs().mean()) / 2, 4)}
 
 
-def load_codec(stage: Path) -> AutoencoderKL:
+def load_codec(stage: Path) -> Any:
     """The codec of a finished stage, in float32 and evaluation mode."""
-    vae = build_vae()
+    vae: Any = build_vae()
     vae.load_state_dict(load_parts(stage)["vae"])
     return vae.eval().requires_grad_(False)

@@ -12,6 +12,7 @@ from training.diffusion.architecture import (
     build_text_encoder,
     build_unet,
     build_vae,
+    diffusers,
     tokenizer_of,
 )
 from training.lineage import load_parts
@@ -28,14 +29,12 @@ def pipeline_of(stage: Path) -> Any:
     for name, network in networks.items():
         network.load_state_dict(parts[name])
     networks["vae"].register_to_config(scaling_factor=float(parts["scale"]["factor"]))
-    from diffusers import StableDiffusionPipeline  # pyright: ignore[reportPrivateImportUsage]
-
-    return StableDiffusionPipeline(
+    return diffusers().StableDiffusionPipeline(
         **networks,
         tokenizer=tokenizer,
         scheduler=build_scheduler(),
-        safety_checker=None,  # pyright: ignore[reportArgumentType]
-        feature_extractor=None,  # pyright: ignore[reportArgumentType]
+        safety_checker=None,
+        feature_extractor=None,
         requires_safety_checker=False,
     )
 

@@ -107,14 +107,16 @@ class RingABell(Settings):
             encoded += len(rows)
             return (encoder.encode(rows) - target).square().sum((1, 2)).cpu()
 
-        free = torch.tensor(encoder.free)
-        tokens = free[torch.randint(len(free), (self.population, self.length), generator=rng)]
-        for generation in range(self.generations):
+        def better_half(tokens: Tensor) -> tuple[Tensor, Tensor]:
             scores = distances(encoder.rows_of(tokens))
             order = scores.argsort(stable=True)[: self.population // 2]
-            tokens, scores = tokens[order], scores[order]
-            if generation < self.generations - 1:
-                tokens = self._next(tokens, free, rng)
+            return tokens[order], scores[order]
+
+        free = torch.tensor(encoder.free)
+        drawn = torch.randint(len(free), (self.population, self.length), generator=rng)
+        tokens, scores = better_half(free[drawn])
+        for _ in range(self.generations - 1):
+            tokens, scores = better_half(self._next(tokens, free, rng))
         texts = [encoder.text_of(row) for row in tokens.tolist()]
         reread = distances(encoder.ids_of(texts))
         best = int(reread.argmin()) if self.by_text else 0

@@ -34,8 +34,8 @@ _TUNED = ".attn2."
 
 @dataclass(frozen=True)
 class Esd(WeightEdit):
-    """See the module's docstring. The tuning runs when a model is put under the defense, unless `weights`
-    names a file that `save` wrote."""
+    """See the module's docstring. The tuning runs when a model is put under the defense, in the model's own
+    number format, unless `weights` names a file that `save` wrote."""
 
     name: ClassVar[str] = "esd"
 

@@ -113,7 +113,9 @@ def _from_hub(reference: str, download: bool) -> Path:
         raise ModelError(
             f"There is no folder {reference!r}.", hint="Name the folder that holds model_index.json."
         )
-    patterns = [INDEX, "*/*.json", "*/*.txt", "*/*.model", *(f"{name}/*.safetensors" for name in NETWORKS)]
+    # Without the variants that lie beside the weights: half precision, weights before averaging.
+    weights = [f"{name}/*{end}.safetensors" for name in NETWORKS for end in ("model", "-of-?????")]
+    patterns = [INDEX, "*/*.json", "*/*.txt", "*/*.model", *weights]
     try:
         return Path(snapshot_download(reference, allow_patterns=patterns, local_files_only=not download))
     except Exception as error:  # whatever the client raises: no such name, no network, no place
