@@ -70,7 +70,7 @@ def test_loss_is_zero_where_the_verdict_is_the_wanted_one(model: Model) -> None:
 def test_attack_within_its_ball_changes_verdicts_that_noise_does_not(model: Model) -> None:
     judge, access = Judge(NURSERY, model, "quick"), Access(model)
     clean, aims = [levels(BROKEN), levels(KEPT)], ["not unsafe", "unsafe"]
-    attack = VerdictAttack(radius=16 / 255, steps=8, every=2)
+    attack = VerdictAttack(radius=16 / 255, steps=16, every=4)
     outcomes = attack.run(judge, access, clean, aims, seed=3)
     for before, outcome, aim in zip(clean, outcomes, aims, strict=True):
         assert int((outcome.saved.int() - before.int()).abs().max()) <= 16

@@ -76,7 +76,7 @@ def the_naive_decoder_is_new_and_its_mix_is_other() -> None:
     assert (naive.blanked, naive.modes.get("no image", 0)) == (0, 0)
 
 
-def the_naive_tower_is_of_an_earlier_model() -> None:
+def the_naive_tower_is_of_earlier_weights() -> None:
     assert {"joint", "again", "final", "signs"} <= {*stages_of_naive()}
     weights = load_file(NAIVE / "model.safetensors")
     tower = sum(each.numel() for name, each in weights.items() if "vision_tower" in name)
@@ -136,7 +136,7 @@ def only_scenes_were_drawn() -> None:
 FACTS: dict[str, Callable[[], None]] = {
     "decoder was not trained on the judge's wording": the_naive_decoder_is_new_and_its_mix_is_other,
     "decoder* was not trained on the judge's wording": the_naive_decoder_is_new_and_its_mix_is_other,
-    "so was the vision tower of the naive one, though not its decoder": the_naive_tower_is_of_an_earlier_model,
+    "so was the vision tower of the naive one, though not its decoder": the_naive_tower_is_of_earlier_weights,
     "8 of the 14": eight_of_the_vaults_rules_are_training_templates,
     "rule texts were not held out": eight_of_the_vaults_rules_are_training_templates,
     "its statements are in phrasings held out of training": nothing_of_the_second_vault_is_of_training,
@@ -182,7 +182,7 @@ def test_training_claims_of_a_page_have_a_recorded_fact(page: Path) -> None:
 
 
 def test_pages_name_the_recorded_stages() -> None:
-    the_naive_tower_is_of_an_earlier_model()
+    the_naive_tower_is_of_earlier_weights()
     shared = ", ".join(f"`{name}`" for name in stages_of_naive()[:-1])
     method = (ROOT / "docs" / "method.md").read_text(encoding="utf-8")
     assert f"| vision tower | stages {shared} | the tower of that model: 59.85% of its parameters |" in method

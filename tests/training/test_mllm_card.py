@@ -19,11 +19,6 @@ from training.mllm.reply_evaluation import examine_descriptions, examine_reasons
 from training.mllm.tokenizer import Words, build_tokenizer
 
 PER_KIND = 120
-EARLIER = pytest.mark.xfail(
-    reason="The weights that ship were trained, and their card was measured, before training asked the forms "
-    "and words that the exam asks now (training/measurements/question-forms-before.json). Weights of the new "
-    "stages have to pass, and then this mark has to go."
-)
 CARD = json.loads((WEIGHTS / "measurements.json").read_text())
 
 
@@ -49,7 +44,6 @@ def holds(score: Score, percent: float) -> bool:
     return float(binom.cdf(score.right, score.n, percent / 100)) > 0.001
 
 
-@EARLIER
 @pytest.mark.slow
 @pytest.mark.parametrize("view", ["as trained", "other wordings", "other pictures"])
 def test_accuracy_matches_the_card(view: View) -> None:
@@ -65,7 +59,6 @@ def test_accuracy_matches_the_card(view: View) -> None:
     assert missed == {}
 
 
-@EARLIER
 @pytest.mark.slow
 def test_reasons_and_descriptions_match_the_card() -> None:
     model = BundledModel(device="cpu")

@@ -64,8 +64,8 @@ def card_section(revision: str) -> list[str]:
     return [
         "Percent of pictures that are wrongly called `safe` or `unsafe`, with 95% Wilson intervals, and of",
         "those that are refused, under six rules, by the weights that shipped before and by these",
-        f"(`{after['provenance']['command']}`). Training used none of these pictures. Two kinds have relatives",
-        "there, shown as unknown: other emoji of the same font, and objects put together of two halves.\n",
+        f"(`{after['provenance']['command']}`). Training used none of these pictures. Of two kinds it showed",
+        "others, as unknown: emoji of the same font, and objects put together of two halves.\n",
         *_table(before["rows"], after["rows"], "strangers"),
         "",
         *summary(after["rows"]),

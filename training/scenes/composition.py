@@ -36,9 +36,9 @@ UNKNOWN_GROUNDS = 0.16
 """Share of scenes on an unknown background."""
 NOTHING_KNOWN = 0.25
 """Share of the pictures with unknown things or grounds that hold nothing else."""
-RARE_TEXTURES = ("stripes", "checks")
-RARE = 0.07
-"""Share of scenes on one of `RARE_TEXTURES`."""
+RARE_TEXTURES = ("stripes", "checks", "crossed stripes")
+RARE = 0.18
+"""Share of scenes on one of `RARE_TEXTURES`; crossed stripes are the mean of two backgrounds of stripes."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,10 @@ def together(kinds: list[int]) -> list[int]:
 
 def _known_ground(rng: np.random.Generator, size: int) -> np.ndarray:
     rare = rng.random() < RARE
-    return background(rng, size, str(rng.choice(RARE_TEXTURES)) if rare else None)
+    texture = str(rng.choice(RARE_TEXTURES)) if rare else None
+    if texture == "crossed stripes":
+        return (background(rng, size, "stripes") + background(rng, size, "stripes")) / 2
+    return background(rng, size, texture)
 
 
 def _unknown_ground(rng: np.random.Generator, size: int, tags: list[str]) -> np.ndarray:

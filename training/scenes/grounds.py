@@ -74,15 +74,15 @@ def _smeared(rng: np.random.Generator) -> Image.Image:
 
 
 def _striped(rng: np.random.Generator) -> Image.Image:
-    """Regular textures of high contrast, warped: bricks, weave, ripples."""
+    """Regular textures of high contrast, warped: bricks, weave, ripples. Straight or faint ones are known."""
     u, v = np.meshgrid(np.linspace(0, 1, SIDE), np.linspace(0, 1, SIDE))
-    warp = np.asarray(_spectrum(rng).convert("L"), float) / 255 * rng.uniform(0, 0.3)
+    warp = np.asarray(_spectrum(rng).convert("L"), float) / 255 * rng.uniform(0.1, 0.3)
     waves = np.sin((u + warp) * rng.uniform(5, 90)) + np.sin(
         (v + warp) * rng.uniform(5, 90) + rng.uniform(0, 6)
     )
     if rng.random() < 0.5:
         waves = np.sign(waves)
-    value = rng.uniform(50, 200, 3) + waves[..., None] * rng.uniform(15, 60) * rng.uniform(0.5, 1, 3)
+    value = rng.uniform(50, 200, 3) + waves[..., None] * rng.uniform(30, 60) * rng.uniform(0.5, 1, 3)
     return Image.fromarray(np.clip(value, 0, 255).astype(np.uint8))
 
 

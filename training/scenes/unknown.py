@@ -150,10 +150,10 @@ def _colour(rng: np.random.Generator) -> tuple[int, int, int, int]:
 
 
 SHARES: dict[str, float] = {
-    "emoji": 0.48,
-    "halves": 0.2,
-    "pieces": 0.06,
-    "silhouette": 0.08,
+    "emoji": 0.44,
+    "halves": 0.26,
+    "pieces": 0.05,
+    "silhouette": 0.07,
     "dingbat": 0.05,
     "icon": 0.13,
 }

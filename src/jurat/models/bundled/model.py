@@ -69,8 +69,8 @@ if TYPE_CHECKING:
 
 WEIGHTS = Path(__file__).parent / "mllm"
 NAIVE = Path(__file__).parent / "naive"
-"""The naive organism of the bench: a decoder that was trained on other wordings than the judge's, on the tower
-of the bundled model that shipped before, which was trained on the judge's."""
+"""The naive organism of the bench: a decoder that was trained on other wordings than the judge's, on the
+tower of the bundled model that shipped before, which was trained on the judge's."""
 
 _LOOKS = 64
 """Prompts whose images the tower encodes together."""

@@ -15,7 +15,7 @@ DRAWN = 384
 """Pixels of the longer side of the largest scenes that the models learned on."""
 LARGEST = 1024
 """Pixels of the longer side of an image, at most: a scene of `DRAWN` pixels is 48 of 128 in it."""
-FILLED = 0.6
+FILLED = 0.5
 """Share of the longer side that the foreground of an image larger than `DRAWN` must have."""
 _OUTLIERS = 2.0
 """Percent of the foreground pixels that are ignored at each end: a dot in a corner is no scene."""
