@@ -1,7 +1,7 @@
 """Trains the models that ship with jurat: `python -m training models --out DIR` makes all of them.
 
-Run it from the root of a clone of the repository; it needs the extras `local` and `train`, and the fonts of
-the packages `fonts-noto-color-emoji` and `fonts-dejavu-core`. Rerun any command to resume.
+Run it from the root of a clone of the repository; it needs the extras `local`, `train` and `diffusion`, and
+the fonts of the packages `fonts-noto-color-emoji` and `fonts-dejavu-core`. Rerun any command to resume.
 """
 
 from __future__ import annotations

@@ -11,6 +11,8 @@ from typing import Any
 import jurat.models.bundled
 from training.clip import card as clip_card
 from training.clip import train as clip
+from training.diffusion import card as diffusion_card
+from training.diffusion import export as diffusion
 from training.lineage import LINEAGE, read_lineage
 from training.mllm import card as mllm_card
 from training.mllm import export as mllm
@@ -68,6 +70,7 @@ KINDS: dict[str, Kind] = {
     "matcher": Kind(
         clip.export, lambda to, made: clip_card.write_clip_card(to, made, clip_card.evaluate_clip(to, 100, 4))
     ),
+    "text-to-image": Kind(diffusion.export, diffusion_card.write_card),
     "writer": Kind(
         writer.export_writer,
         lambda to, made: writer_card.write_writer_card(to, made, writer_card.evaluate_writer(to, 1000)),

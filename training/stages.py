@@ -24,6 +24,8 @@ LESSONS: dict[str, str] = {
     "conversation": "training.organisms.lesson:ConversationLesson",
     "balanced": "training.organisms.balance:BalancedLesson",
     "writer": "training.writer.train:WriterLesson",
+    "codec": "training.diffusion.codec:CodecLesson",
+    "diffusion": "training.diffusion.train:DiffusionLesson",
 }
 """Name of a lesson -> its class, which takes a `Task`."""
 WEIGHTS = Path(__file__).parent / "weights"

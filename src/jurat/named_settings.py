@@ -6,13 +6,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import field, fields
 from typing import Annotated, Any, ClassVar, TypeAlias, TypeVar, cast
+from urllib.parse import urlencode
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from jurat.errors import JuratError
 from jurat.registry import Entry, Evidence, Registry, name_and_options, suggestion
 
-__all__ = ["Positive", "Radius", "Settings", "Steps", "open_entry", "open_named", "setting"]
+__all__ = ["Positive", "Radius", "Settings", "Steps", "open_entry", "open_named", "setting", "written"]
 
 T = TypeVar("T")
 Positive: TypeAlias = Annotated[int, Field(ge=1)]
@@ -73,3 +74,18 @@ def open_entry(
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "a setting"
         raise JuratError(f"{what}: {where}: {first['msg']}.") from error
+
+
+def written(settings: Any) -> str:
+    """The name of such a class with the settings that differ from their defaults; `open_named` opens it
+    again."""
+    given = {each.name: getattr(settings, each.name) for each in fields(settings)}
+    changed = {each.name: given[each.name] for each in fields(settings) if given[each.name] != each.default}
+    texts = {name: _text(value) for name, value in changed.items()}
+    return f"{settings.name}?{urlencode(texts)}" if texts else settings.name
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -41,6 +41,7 @@ KINDS: dict[str, str] = {
     "models": "jurat.models.registry:MODELS",
     "detectors": "jurat.models.vision:DETECTORS",
     "matchers": "jurat.models.vision:MATCHERS",
+    "text_to_image": "jurat.models.text_to_image:TEXT_TO_IMAGE",
     "presets": "jurat.judge.presets:NAMED_PRESETS",
     "stages": "jurat.judge.stages.registry:STAGES",
     "sources": "jurat.sources.registry:SOURCES",
@@ -48,6 +49,7 @@ KINDS: dict[str, str] = {
     "scorers": "jurat.scorers.registry:SCORERS",
     "attacks": "jurat.attacks.registry:ATTACKS",
     "defenses": "jurat.defenses.registry:DEFENSES",
+    "generation_defenses": "jurat.defenses.generation.registry:GENERATION_DEFENSES",
     "metrics": "jurat.metrics.named:METRICS",
     "bench_methods": "jurat.bench.methods.registry:METHODS",
     "guards": "jurat.bench.guards.registry:GUARDS",
@@ -57,6 +59,7 @@ KINDS: dict[str, str] = {
 EXTRAS: dict[str, tuple[str, ...]] = {
     "local": ("torch", "transformers", "safetensors"),
     "openai": ("openai",),
+    "diffusion": ("torch", "transformers", "safetensors", "diffusers"),
     "ocr": ("rapidocr", "onnxruntime"),
     "eval": ("inspect_ai", "sklearn", "scipy", "statsmodels", "sacrebleu", "skimage"),
 }

@@ -40,9 +40,12 @@ def test_json_has_provider_usage_and_install_command(jurat):
 def test_missing_extra_names_the_install_command(jurat, monkeypatch):
     monkeypatch.setattr("jurat.registry.find_spec", lambda name: None if name == "torch" else object())
     told = " ".join(jurat("list").stdout.split())
-    named = told.partition("Not installed: what is needed for ")[2].partition(". To add it:")[0].split(", ")
-    assert named == sorted(named) and {"bundled", "hf", "llama-guard-4", "toxicity", "carlini"} < {*named}
-    assert 'To add it: pip install "jurat[local]"' in told
+    parts = (part.partition(". To add it: ") for part in told.split("Not installed: what is needed for ")[1:])
+    named = {command.strip(): names.split(", ") for names, _, command in parts}
+    assert {*named} == {'pip install "jurat[diffusion]"', 'pip install "jurat[local]"'}
+    assert all(names == sorted(names) for names in named.values())
+    local = {*named['pip install "jurat[local]"']}
+    assert {"bundled", "hf", "llama-guard-4", "toxicity", "carlini"} < local
     (bundled,) = (
         entry
         for entry in json.loads(jurat("list", "detectors", "--json").stdout)

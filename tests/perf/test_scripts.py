@@ -534,3 +534,14 @@ def test_defenses_compares_a_model_with_one_under_a_defense_that_does_nothing(wr
     _, _, rows, told = written("defenses", "--pictures", "2", "--runs", "1", "--threads", "1")
     assert [row["what"].partition(", ")[2] for row in rows] == ["as it is", "defended"] * 2
     assert "replies, defended / as it is" in told
+
+
+def test_text_to_image_compares_defenses_of_a_checkpoint(written, tmp_path: Path) -> None:
+    from ..models.tiny_diffusion import make_checkpoint
+
+    folder = make_checkpoint(tmp_path / "tiny")
+    sizes = ("--pictures", "1", "--runs", "1", "--tuning", "1", "--device", "cpu", "--concept", "dog")
+    _, _, rows, told = written("text_to_image", *sizes, f"{folder}?steps=2")
+    assert [row["defense"] for row in rows] == ["none", "sld", "esd", "uce", "dual-latent"]
+    assert rows[0]["ratio"] == 1 and all(row["seconds"] > 0 for row in rows)
+    assert "- dual-latent / none: " in told

@@ -1,7 +1,8 @@
 """Which attacks there are, and how one is opened by name.
 
-There are three kinds: `PictureAttack` changes pictures with gradients or noise, `TextAttack` looks for a
-text, `SampleAttack` rewrites what a model is shown and asked. An attack of ours is a file of `methods/` and
+There are four kinds: `PictureAttack` changes pictures with gradients or noise, `TextAttack` looks for a
+text, `SampleAttack` rewrites what a model is shown and asked, and `RingABell` looks for prompts of
+text-to-image models. An attack of ours is a file of `methods/` and
 an entry here; a third party's is an entry point of the group `jurat.attacks`, whose factory is a subclass of
 one of them. `carlini?steps=50` changes a setting.
 """
@@ -18,13 +19,14 @@ from jurat.registry import Entry, Registry, name_and_options, suggestion
 
 if TYPE_CHECKING:
     from jurat.attacks.method import PictureAttack  # imports torch
+    from jurat.attacks.methods.ring_a_bell import RingABell
     from jurat.attacks.sample_attack import SampleAttack
     from jurat.attacks.text_method import TextAttack
 
 __all__ = ["ATTACKS", "AttackEntry", "open_attack"]
 
 
-Changes = Literal["picture", "text", "sample"]
+Changes = Literal["picture", "text", "sample", "prompt"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +34,8 @@ class AttackEntry(Entry):
     """An attack."""
 
     changes: Changes = "picture"
-    """What it changes: pixels, a text that it looks for, or what a sample shows and asks."""
+    """What it changes: pixels, a text that it looks for, what a sample shows and asks, or a prompt of a
+    text-to-image model."""
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
     """Name -> settings that differ from the attack's own: "as_released" where the authors' code and their
     paper differ."""
@@ -146,6 +149,15 @@ ATTACKS: Registry[AttackEntry] = Registry(
             None,
             "text",
         ),
+        AttackEntry(
+            "ring-a-bell",
+            "a prompt that brings back what was removed from a text-to-image model, by genetic search",
+            "jurat.attacks.methods.ring_a_bell:RingABell",
+            extra="local",
+            paper="arXiv:2310.10012",
+            changes="prompt",
+            presets={"as_released": {"keep_best": False, "by_text": False}},
+        ),
         _of_samples(
             "liu",
             "liu:Liu",
@@ -178,7 +190,9 @@ ATTACKS: Registry[AttackEntry] = Registry(
 )
 
 
-def open_attack(name: str, preset: str | None = None) -> PictureAttack | TextAttack | SampleAttack:
+def open_attack(
+    name: str, preset: str | None = None
+) -> PictureAttack | TextAttack | SampleAttack | RingABell:
     """An attack by its name, with settings behind a question mark: "carlini?steps=50&rate=0.05".
 
     Raises:

@@ -57,6 +57,7 @@ _EXTRAS = {
     "tokenizers": "local",
     "scipy": "local",
     "openai": "openai",
+    "diffusers": "diffusion",
     "matplotlib": "bench",
     "sklearn": "eval",
     "statsmodels": "eval",

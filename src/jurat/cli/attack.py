@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from rich.console import Console
@@ -21,6 +21,8 @@ from jurat.text import counted, printable, reason
 
 if TYPE_CHECKING:
     from PIL import Image
+
+    from jurat.attacks.methods.ring_a_bell import RingABell
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -73,6 +75,26 @@ def attack(
     max_tokens: Annotated[int, typer.Option(min=1, help="Tokens of a reply, at most.")] = 64,
     seed: Annotated[int, typer.Option(help="Seed of all that is random.")] = 0,
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures that are attacked at once.")] = 16,
+    text_encoder: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Of ring-a-bell: a Stable Diffusion checkpoint, whose tokenizer and text encoder are used.",
+        ),
+    ] = None,
+    prompts: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Of ring-a-bell: rows with the column prompt; one is found for each."
+        ),
+    ] = None,
+    pairs: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Of ring-a-bell: texts with the concept and without, columns with and without.",
+        ),
+    ] = None,
     fresh: output.Fresh = False,
     *,
     opening: ModelOptions,
@@ -87,6 +109,7 @@ def attack(
     """
     from jurat.attacks.attack_run import Attacker, Wish
     from jurat.attacks.method import PictureAttack
+    from jurat.attacks.methods.ring_a_bell import RingABell
     from jurat.attacks.registry import open_attack
     from jurat.attacks.sample_attack import SampleAttack
     from jurat.attacks.text_run import TextAttacker
@@ -95,6 +118,22 @@ def attack(
     from jurat.sources import SourceOptions
 
     made = open_attack(name, preset)
+    files = {"--text-encoder": text_encoder, "--prompts": prompts, "--pairs": pairs}
+    if isinstance(made, RingABell):
+        unused = {"images": paths, "--prompt": prompt, "--target": target, "--trigger": trigger}
+        unused |= {
+            "--test-prompt": test_prompt,
+            "--validation-prompt": validation_prompt,
+            "--success": success,
+        }
+        if given := [option for option, value in unused.items() if value]:
+            raise JuratError(
+                f"The attack {name!r} takes no {given[0]}.", hint="Its prompts are in --prompts FILE."
+            )
+        _attack_prompts(made, name, files, out, seed, opening.device, fresh)
+        return
+    if given := [option for option, value in files.items() if value is not None]:
+        raise JuratError(f"The attack {name!r} takes no {given[0]}.", hint="ring-a-bell does.")
     if isinstance(made, SampleAttack):
         raise JuratError(
             f"The attack {name!r} rewrites the samples of a set, and takes no pictures alone.",
@@ -142,6 +181,42 @@ def attack(
     console.print(f"{run.summary}.", markup=False, soft_wrap=True)
     if total["error"] and total["error"] == sum(total.values()):
         raise typer.Exit(3)
+
+
+def _attack_prompts(
+    attack: RingABell,
+    name: str,
+    files: dict[str, Path | None],
+    out: Path,
+    seed: int,
+    device: str | None,
+    fresh: bool,
+) -> None:
+    """Looks for prompts with a text encoder alone, and writes them with their controls."""
+    from jurat.attacks.prompt_run import PromptAttacker, read_texts
+    from jurat.models.diffusion.text_encoder import TextEncoder
+
+    if missing := [option for option, value in files.items() if value is None]:
+        raise JuratError(
+            f"The attack {name!r} needs {' and '.join(missing)}.",
+            hint=f'jurat attack "{name}" --text-encoder DIR --prompts FILE --pairs FILE --out DIR',
+        )
+    encoder_folder, prompt_file, pair_file = cast(list[Path], list(files.values()))
+    pairs = [(with_it, without) for with_it, without in read_texts(pair_file, "with", "without")]
+    prompts = [prompt for (prompt,) in read_texts(prompt_file, "prompt")]
+    encoder = TextEncoder(encoder_folder, device=device)
+    console = Console(highlight=False)
+    if cut := encoder.cut([*prompts, *(text for pair in pairs for text in pair)]):
+        console.print(f"{counted(len(cut), 'text')} of the files: too long, the end is not read.")
+    attacker = PromptAttacker(attack, name, encoder, pairs, prompts, seed)
+    with attacker.open_run(out, fresh=fresh) as run:
+        for row in attacker.rows(run):
+            line = f"{row['outcome']:<8} {row['id']}  {row['prompt']!r}: {row['text']!r}"
+            console.print(printable(line), markup=False, soft_wrap=True)
+        total, summary = run.outcomes, run.summary
+    nearer = f"{total['nearer']} of {counted(sum(total.values()), 'prompt')}"
+    console.print(f"{nearer}: what was found is nearer to the concept's target than the prompt itself.")
+    console.print(f"{summary}. {attacker.write_table(out)}", markup=False, soft_wrap=True)
 
 
 def _trigger(text: str) -> Image.Image | str:

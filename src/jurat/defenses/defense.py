@@ -8,9 +8,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, TypeAlias, cast
-from urllib.parse import urlencode
 
 from PIL import Image
 
@@ -39,6 +38,7 @@ from jurat.models import (
 from jurat.models.chat_each import check_can_chat
 from jurat.models.model_spec import DEFENDED_BY
 from jurat.models.protocol import C
+from jurat.named_settings import written
 
 __all__ = ["DefendedModel", "Defense", "Turns", "conversation_with", "said_yes", "unchecked", "with_images"]
 
@@ -139,9 +139,7 @@ class Defense:
 
     def __str__(self) -> str:
         """Its name with the settings that differ from their defaults; `open_defense` opens it again."""
-        given = {each.name: getattr(self, each.name) for each in fields(self)}
-        changed = {each.name: given[each.name] for each in fields(self) if given[each.name] != each.default}
-        return f"{self.name}?{urlencode({k: _text(v) for k, v in changed.items()})}" if changed else self.name
+        return written(self)
 
 
 class DefendedModel(ModelWrapper):
@@ -306,9 +304,3 @@ def said_yes(answer: Answer) -> float | Failure:
 def unchecked(failure: Failure) -> Failure:
     """The failure of a reply that could not be checked: it is not given."""
     return Failure(failure.kind, f"The reply could not be checked: {failure.reason}")
-
-
-def _text(value: object) -> str:
-    if value is None:
-        return "null"
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from inspect_ai.model import Model as InspectModel
 
 from jurat.attacks.access import Compute
+from jurat.attacks.methods.ring_a_bell import RingABell
 from jurat.attacks.registry import open_attack
 from jurat.attacks.sample_attack import Means, SampleAttack
 from jurat.benchmarks import Sample, Skipped
@@ -52,6 +53,11 @@ class AttackChoice:
         """
         attack = open_attack(self.name)
         of_samples = isinstance(attack, SampleAttack)
+        if isinstance(attack, RingABell):
+            raise JuratError(
+                f"The attack {self.name!r} looks for prompts of text-to-image models.",
+                hint=f'jurat attack "{self.name}" --text-encoder DIR --prompts FILE --pairs FILE --out DIR',
+            )
         if self.attacker is not None and not (of_samples and "attacker" in (*attack.needs, *attack.asks)):
             raise JuratError(f"The attack {self.name!r} asks no attacker's model.", hint="Leave it out.")
         if not of_samples:

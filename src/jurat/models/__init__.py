@@ -38,6 +38,14 @@ from jurat.models.protocol import (
     may_be_same_model,
 )
 from jurat.models.registry import Backend, list_backends, open_model
+from jurat.models.text_to_image import (
+    LatentDiffusion,
+    SamplingHook,
+    SamplingStep,
+    TextToImage,
+    TextToImageWrapper,
+    open_text_to_image,
+)
 from jurat.models.vision import Box, Detector, Matcher, open_detector, open_matcher
 from jurat.models.white_box import (
     ChatPair,
@@ -78,6 +86,7 @@ __all__ = [
     "Hook",
     "ImageFeatures",
     "Inquiry",
+    "LatentDiffusion",
     "Matcher",
     "MicroBatcher",
     "Model",
@@ -93,10 +102,14 @@ __all__ = [
     "Proposals",
     "RuleDraft",
     "RuleWriter",
+    "SamplingHook",
+    "SamplingStep",
     "Serving",
     "Sized",
     "StatementReader",
     "Steerable",
+    "TextToImage",
+    "TextToImageWrapper",
     "TotalUsage",
     "UnsupportedSetting",
     "UsageMeter",
@@ -110,4 +123,5 @@ __all__ = [
     "open_detector",
     "open_matcher",
     "open_model",
+    "open_text_to_image",
 ]

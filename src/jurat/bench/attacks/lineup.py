@@ -98,7 +98,7 @@ def at_budget(name: str, level: int, steps: int) -> tuple[str, PictureAttack] | 
     plain, given = name_and_options(name)
     entry, entrant = ATTACKS.find(plain), entrant_of(name)
     if entry.changes != "picture":
-        command = "attack" if entry.changes == "text" else "eval SET --attack"
+        command = "eval SET --attack" if entry.changes == "sample" else "attack"
         raise JuratError(
             f"It changes a {entry.changes}, to which budgets of pictures do not apply.",
             hint=f'It is run by: jurat {command} "{name}".',

@@ -1,0 +1,114 @@
+"""Attacks on prompts of text-to-image models as a run: what was found for each prompt of a file, and random
+tokens beside it, the control."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jurat.attacks.methods.ring_a_bell import RingABell, concept_direction, random_prompts
+from jurat.content import Item
+from jurat.errors import JuratError
+from jurat.files import written_aside
+from jurat.metrics.row_files import read_rows
+from jurat.runs import RowSchema, Run
+from jurat.runs import read_rows as read_run
+from jurat.runs.arrow import ArrowSchema
+from jurat.text import shown
+
+if TYPE_CHECKING:
+    from jurat.models.diffusion.text_encoder import TextEncoder
+
+__all__ = ["PROMPT_ROWS", "PromptAttacker", "read_texts"]
+
+TABLE = "prompts.csv"
+"""File in a run's folder: the columns `prompt`, `attacked` and `random`."""
+
+
+def _arrow() -> ArrowSchema:
+    import pyarrow as pa
+
+    texts, numbers = ("id", "uri", "outcome", "error", "prompt", "text"), ("seconds",)
+    distances = ("distance", "text_distance", "prompt_distance")
+    return pa.schema(
+        [
+            *((name, pa.string()) for name in texts),
+            *((name, pa.int64()) for name in ("occurrence", "generations", "encoded")),
+            *((name, pa.float64()) for name in (*distances, *numbers)),
+            ("ids", pa.list_(pa.int64())),
+        ]
+    )
+
+
+PROMPT_ROWS = RowSchema(_arrow, error_values={"ids": []})
+"""A row a prompt, with what a `FoundPrompt` holds. `outcome` is "nearer" where the found text, read again, is
+nearer to the target than the prompt itself, else "farther"."""
+
+
+@dataclass(frozen=True)
+class PromptAttacker:
+    """An attack on prompts with a text encoder, and what it is to bring back."""
+
+    attack: RingABell
+    name: str
+    """The attack as it was named, with its settings."""
+    encoder: TextEncoder
+    pairs: Sequence[tuple[str, str]]
+    """Texts with the concept and without it."""
+    prompts: Sequence[str]
+    seed: int = 0
+
+    def open_run(self, folder: Path, *, fresh: bool = False) -> Run:
+        """A folder for the rows: a new run, or one that is resumed. Raises JuratError as `Run` does."""
+        settings = {
+            "attack": self.name,
+            "attack_settings": asdict(self.attack),
+            "text_encoder": self.encoder.name,
+            "pairs": [list(pair) for pair in self.pairs],
+            "prompts": list(self.prompts),
+            "seed": self.seed,
+        }
+        return Run(folder, PROMPT_ROWS, settings, fresh=fresh)
+
+    def rows(self, run: Run) -> Iterator[dict[str, Any]]:
+        """Searches for each prompt that has no row yet; yields the rows."""
+        direction = concept_direction(self.encoder, self.pairs)
+        for item in run.pending(Item(id=str(place)) for place in range(len(self.prompts))):
+            place = int(item.id)
+            (found,) = self.attack.run(self.encoder, direction, [self.prompts[place]], self.seed, first=place)
+            nearer = found.text_distance < found.prompt_distance
+            row = {"id": item.id, "occurrence": item.occurrence, "uri": item.uri, "error": None}
+            row |= {"outcome": "nearer" if nearer else "farther", **asdict(found), "ids": list(found.ids)}
+            run.write(row)
+            yield row
+
+    def write_table(self, folder: Path) -> Path:
+        """Writes `TABLE` from the rows of a finished run: each prompt, what was found, and random tokens."""
+        found = {row["id"]: row["text"] for row in read_run(folder)}
+        drawn = random_prompts(self.encoder, self.attack.length, len(self.prompts), self.seed + 1)
+        with written_aside(folder / TABLE) as aside, aside.open("w", encoding="utf-8", newline="") as file:
+            table = csv.writer(file)
+            table.writerow(["prompt", "attacked", "random"])
+            for place, (prompt, other) in enumerate(zip(self.prompts, drawn, strict=True)):
+                table.writerow([prompt, found[str(place)], other])
+        return folder / TABLE
+
+
+def read_texts(path: Path, *columns: str) -> list[tuple[str, ...]]:
+    """The texts in some columns of a file of rows (.csv, .tsv, .jsonl, .json or .parquet).
+
+    Raises:
+        JuratError: it cannot be read, lacks a column, or a row has no text there.
+    """
+    table = read_rows(path)
+    table.check(columns)
+    for place, row in zip(table.places, table.rows, strict=True):
+        if not all(isinstance(row[column], str) and row[column].strip() for column in columns):
+            raise JuratError(f"{shown(str(path))}, {place}: {' or '.join(columns)} holds no text.")
+    if table.problems or not table.rows:
+        why = f"{table.problems[0].place}: {table.problems[0].reason}" if table.problems else "it has no rows"
+        raise JuratError(f"{shown(str(path))} cannot be used: {why}.")
+    return [tuple(row[column].strip() for column in columns) for row in table.rows]

@@ -1,0 +1,1 @@
+"""Latent diffusion models of diffusers; needs the extra `diffusion`."""

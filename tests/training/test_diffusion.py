@@ -1,0 +1,96 @@
+"""Training of the diffusion model: prompts name what is there, stages run, and what is exported opens."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from jurat.models import open_text_to_image
+from jurat.pictograms.objects import GROUPS, NUMBER, OBJECTS
+from training.diffusion import scenes
+from training.diffusion.architecture import (
+    build_text_encoder,
+    build_unet,
+    build_vae,
+    parameters,
+    tokenizer_of,
+)
+from training.diffusion.card import Seen, card_of
+from training.diffusion.export import export, pipeline_of
+from training.diffusion.prompts import EMPTY, write
+from training.lineage import load_parts, read_lineage, save_stage
+from training.loop import train
+from training.stages import Task, maker_of, stages
+
+
+def test_scenes_hold_one_or_two_of_the_objects() -> None:
+    made = [scenes.draw_scene(np.random.default_rng(seed)) for seed in range(40)]
+    assert all(scene.pixels.shape == (scenes.SIDE, scenes.SIDE, 3) for scene in made)
+    known = {NUMBER[name] for name in scenes.NAMES}
+    assert all({*scene.kinds} <= known and len({*scene.kinds}) == len(scene.kinds) for scene in made)
+    assert {len(scene.kinds) for scene in made} == {1, 2}
+
+
+def test_prompts_name_what_is_there() -> None:
+    rng, tokenizer = random.Random(0), tokenizer_of()
+    kinds = [NUMBER["kitchen knife"], NUMBER["dog"]]
+    names = [[OBJECTS[k].singular, *(g.singular for g in GROUPS if k in g.classes)] for k in kinds]
+    prompts = [write(kinds, rng) for _ in range(400)]
+    written = [prompt for prompt in prompts if prompt]
+    assert abs(1 - len(written) / len(prompts) - EMPTY) < 0.05
+    for prompt in written:
+        assert all(any(name in prompt for name in each) for each in names), prompt
+        ids = tokenizer(prompt)["input_ids"]
+        assert len(ids) <= tokenizer.model_max_length and tokenizer.unk_token_id not in ids, prompt
+    assert any("blade" in prompt for prompt in written) and any("weapon" in prompt for prompt in written)
+    assert all(write([kinds[0]], rng, empty=0) for _ in range(100))
+
+
+def test_it_is_small() -> None:
+    total = parameters(build_vae(), build_unet(), build_text_encoder(len(tokenizer_of())))
+    assert total <= 8_000_000, f"{total:,} parameters"
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a diffusion model that was trained for two steps."""
+    root = tmp_path_factory.mktemp("diffusion")
+    small = stages(small=True)
+    for name in ("codec", "diffusion"):
+        task = Task(replace(small[name], settings={"scenes": 32}), root, root / "finished")
+        done = train(maker_of(task), small[name].schedule, root / f"{name}.pt")
+        assert all(0 <= value <= 1 for value in done.measured.values()), done.measured
+        assert done.counts["scenes"] == small[name].schedule.steps * small[name].schedule.batch
+        folder = save_stage(task, done, root / "finished" / name)
+    assert [record["stage"] for record in read_lineage(folder)] == ["codec", "diffusion"]
+    codec = load_parts(root / "finished" / "codec")["vae"]
+    kept = load_parts(folder)["vae"]
+    assert all(torch.equal(codec[name], value) for name, value in kept.items()), "the codec stays as it was"
+    return folder
+
+
+def test_the_exported_model_opens_and_draws(stage: Path, tmp_path: Path) -> None:
+    export(stage, tmp_path)
+    made = pipeline_of(stage)
+    assert 0 < made.vae.config.scaling_factor < 100
+    model = open_text_to_image(f"diffusers/{tmp_path}?steps=2", device="cpu")
+    pictures = model.generate(["a dog and a kitchen knife", ""])
+    assert [picture.size for picture in pictures] == [(scenes.SIDE, scenes.SIDE)] * 2
+    opened = getattr(model, "_pipe")  # noqa: B009
+    assert opened.vae.config.scaling_factor == made.vae.config.scaling_factor
+    for part in ("vae", "unet", "text_encoder"):
+        ours, theirs = getattr(made, part).state_dict(), getattr(opened, part).state_dict()
+        assert all(torch.equal(ours[name], value) for name, value in theirs.items()), part
+
+
+def test_the_card_counts_what_was_not_judged(stage: Path) -> None:
+    kinds = ("prompted", "drawn", "another drawn")
+    found = {name: {kind: Seen(8, 6, 1, 5) for kind in kinds} for name in scenes.NAMES}
+    card = card_of(read_lineage(stage), found, dict.fromkeys(scenes.NAMES, 0.5))
+    assert "| kitchen knife | 75.0 (40.9-92.9) | 1 of 8 |" in card
+    assert "| all | 75.0 (65.5-82.6) | 12 of 96 |" in card and "stage `codec`" in card
