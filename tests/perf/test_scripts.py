@@ -211,7 +211,8 @@ def test_million_records_every_row_once(written) -> None:
     code, _, rows, told = written("million", "--n", "300")
     assert code == 0, told
     assert len(rows) == 10 and rows[-1]["rows"] == 300
-    assert all(row["peak_mib"] > 50 and row["rate"] > 0 for row in rows[:3])
+    assert rows[0]["rate"] > 0  # later commands may find everything recorded
+    assert all(row["peak_mib"] > 50 for row in rows)
     assert "met: 300 rows, each once" in told
 
 
@@ -502,7 +503,7 @@ def test_tuning_curve_reads_steps_from_lineages_and_compares_them(written, tmp_p
     known = PERF.parent / "training" / "weights" / "knows"
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / "aligned").symlink_to(known)
-    runs = (("tuned", 1, "aligned"), ("tuned-order", 1, "aligned"), ("tuned-b", 2, "aligned-b"))
+    runs = (("tuned", 1, "aligned"), ("tuned-order", 1, "aligned"), ("tuned-b", 1, "aligned-b"))
     for run, step, parent in runs:
         stage = tmp_path / "finished" / f"{run}-step-{step}"
         stage.mkdir(parents=True)
@@ -516,7 +517,7 @@ def test_tuning_curve_reads_steps_from_lineages_and_compares_them(written, tmp_p
     _, origin, rows, told = written("tuning_curve", *argv, *more)
     points = [(row["run"], row["step"]) for row in rows if "claim" not in row]
     assert points == [
-        ("tuned", 0), ("tuned", 1), ("tuned-b", 2), ("tuned-order", 0), ("tuned-order", 1),
+        ("tuned", 0), ("tuned", 1), ("tuned-b", 1), ("tuned-order", 0), ("tuned-order", 1),
     ]  # fmt: skip
     assert origin["models"] == 5 and "so step 0 is left out: tuned-b." in told
     found = {(row["claim"], row.get("run") or row["step"]): row for row in rows if "claim" in row}

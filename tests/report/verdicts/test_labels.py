@@ -35,9 +35,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
         place = folder / "in" / ("a, b" if number % 3 else "plain")
         place.mkdir(parents=True, exist_ok=True)
         shutil.copy(scene, place)
-    jurat(
-        "judge", folder / "in", "-c", "shelf:nursery", "--preset", "quick", "--out", folder / "run", "--quiet"
-    )
+    jurat("judge", folder / "in", "-c", "shelf:nursery", "--out", folder / "run", "--quiet")
     write_report(folder / "run", folder / "page.html")
     return folder
 
