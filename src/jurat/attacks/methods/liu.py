@@ -12,10 +12,9 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from PIL import Image
-from pydantic import Field
 
 from jurat.attacks.sample_attack import (
     AttackFailed,
@@ -38,7 +37,7 @@ from jurat.content import Failure
 from jurat.errors import JuratError
 from jurat.media import IMAGE_SUFFIXES
 from jurat.models.json_replies import objects_in
-from jurat.named_settings import setting
+from jurat.named_settings import Positive, setting
 from jurat.pictograms.objects import NOUNS
 from jurat.sources.openers import read_file
 from jurat.text import shown
@@ -63,8 +62,8 @@ class Liu(SampleAttack):
     pictures: str | None = setting(
         None, "ours", "Folder of pictures that are named after phrases; null: scenes of pictograms."
     )
-    size: Annotated[int, Field(ge=1)] = setting(90, "third party", "Size of the font, in pixels.")
-    width: Annotated[int, Field(ge=1)] = setting(
+    size: Positive = setting(90, "third party", "Size of the font, in pixels.")
+    width: Positive = setting(
         1024, "third party", "Width of the picture of letters, in pixels; lines are wrapped at it."
     )
 

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import Field
 
 from jurat.errors import JuratError
-from jurat.named_settings import Settings, setting
+from jurat.named_settings import Positive, Settings, setting
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -38,17 +38,18 @@ __all__ = ["FoundPrompt", "RingABell", "concept_direction", "random_prompts"]
 
 @dataclass(frozen=True)
 class FoundPrompt:
-    """What a search found for one prompt. Distances are squared, over all tokens of the window."""
+    """What a search found for one prompt. Distances are squared, over all tokens of the window, from the
+    prompt's embedding moved along the concept's direction."""
 
     prompt: str
     text: str
     ids: tuple[int, ...]
     distance: float
-    """Of the token ids."""
+    """Distance of `ids`."""
     text_distance: float
-    """Of the text, read again: what a model is given that is prompted with it."""
+    """Distance of the ids that `text` is read as, which are those that a prompted model is given."""
     prompt_distance: float
-    """Of the prompt itself, which the search is to beat."""
+    """Distance of the prompt as it was."""
     generations: int
     encoded: int
     """Rows that were put through the text encoder."""
@@ -63,9 +64,9 @@ class RingABell(Settings):
     name: ClassVar[str] = "ring-a-bell"
 
     eta: float = setting(3.0, "authors", "How far the prompt is moved along the concept's direction.")
-    length: Annotated[int, Field(ge=1)] = setting(16, "authors", "Tokens of the prompt that is looked for.")
+    length: Positive = setting(16, "authors", "Tokens of the prompt that is looked for.")
     population: Annotated[int, Field(ge=4)] = setting(200, "authors", "Rows that a generation begins with.")
-    generations: Annotated[int, Field(ge=1)] = setting(3000, "authors", "Generations.")
+    generations: Positive = setting(3000, "authors", "Generations.")
     crossover: Annotated[float, Field(ge=0, le=1)] = setting(0.5, "authors", "Probability of crossing a row.")
     mutation: Annotated[float, Field(ge=0, le=1)] = setting(0.25, "authors", "Probability of changing a row.")
     keep_best: bool = setting(True, "ours", "The best row is not mutated.")

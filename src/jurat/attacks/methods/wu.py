@@ -11,9 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
-
-from pydantic import Field
+from typing import ClassVar, Literal
 
 from jurat.attacks.sample_attack import (
     AttackFailed,
@@ -27,7 +25,7 @@ from jurat.attacks.sample_attack import (
 from jurat.benchmarks.sample import Sample
 from jurat.content import Reply
 from jurat.metrics.answer_texts import token_f1
-from jurat.named_settings import setting
+from jurat.named_settings import Positive, setting
 from jurat.scorers.refusal_list import shipped_list
 
 __all__ = ["Wu", "leakage"]
@@ -41,7 +39,7 @@ class Wu(SampleAttack):
 
     needs: ClassVar[tuple[Helper, ...]] = ("attacker", "victim")
 
-    rounds: Annotated[int, Field(ge=1)] = setting(5, "ours", "Attempts at most.")
+    rounds: Positive = setting(5, "ours", "Attempts at most.")
     enhance: Literal[
         "none", "prefix-injection", "refusal-suppression", "hypothetical", "emotional", "all"
     ] = setting("none", "ours", "What each attempt has added: nothing, one of the four enhancements, or all.")

@@ -22,7 +22,7 @@ from jurat.defenses.generation.defense import WeightEdit
 from jurat.errors import JuratError
 from jurat.files import written_aside
 from jurat.models import LatentDiffusion
-from jurat.named_settings import setting
+from jurat.named_settings import Positive, setting
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,7 +39,7 @@ class Esd(WeightEdit):
 
     name: ClassVar[str] = "esd"
 
-    steps: Annotated[int, Field(ge=1)] = setting(200, "authors", "Steps of tuning.")
+    steps: Positive = setting(200, "authors", "Steps of tuning.")
     rate: Annotated[float, Field(gt=0)] = setting(5e-5, "authors", "Learning rate of Adam.")
     negative_guidance: float = setting(2.0, "authors", "How far the noise is moved off the concept.")
     guidance: float = setting(3.0, "authors", "Guidance of the pictures that it is tuned on.")

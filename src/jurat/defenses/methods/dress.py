@@ -20,7 +20,7 @@ from jurat.content import Chat, Generation, Reply, Turn
 from jurat.defenses.defense import Turns, conversation_with, unchecked
 from jurat.defenses.methods.prompts import Placement, SystemPrompt, wordings
 from jurat.defenses.procedure import Event, Steps
-from jurat.named_settings import setting
+from jurat.named_settings import Positive, setting
 
 __all__ = ["Dress"]
 
@@ -49,7 +49,7 @@ class Dress(SystemPrompt):
     rounds: Annotated[int, Field(ge=0)] = setting(
         1, "ours", "Critiques, at most, each followed by another reply; 0 only asks for the best feedback."
     )
-    tokens: Annotated[int, Field(ge=1)] = setting(256, "ours", "Tokens of a critique, at most.")
+    tokens: Positive = setting(256, "ours", "Tokens of a critique, at most.")
 
     def wording(self) -> Sequence[str]:
         return (self.words, *(wordings()[each] for each in ("critique", "refine") if self.rounds))

@@ -28,7 +28,7 @@ from jurat.content import Chat, Reply
 from jurat.defenses.defense import Defense, with_images
 from jurat.defenses.procedure import Event, Steps
 from jurat.models import Answer, Inquiry, YesNo
-from jurat.named_settings import setting
+from jurat.named_settings import Positive, setting
 
 __all__ = ["Ensemble", "RandomViews", "Smoothing"]
 
@@ -40,7 +40,7 @@ class Ensemble(Defense):
     Events: "refusals outvoted" and "replies outvoted", of conversations whose copies did not agree.
     """
 
-    copies: Annotated[int, Field(ge=1)] = setting(5, "ours", "Copies of each picture.")
+    copies: Positive = setting(5, "ours", "Copies of each picture.")
     seed: int = setting(0, "ours", "Seed of the copies.")
     refusals: str = setting("gcg-style", "ours", "List of phrases by which refusals are found.")
 

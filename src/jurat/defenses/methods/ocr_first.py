@@ -23,7 +23,7 @@ from jurat.defenses.defense import Defense
 from jurat.defenses.procedure import Event, Steps
 from jurat.judge.prompts import quote
 from jurat.models import Answer, Inquiry
-from jurat.named_settings import setting
+from jurat.named_settings import Positive, setting
 
 __all__ = ["OcrFirst"]
 
@@ -44,7 +44,7 @@ class OcrFirst(Defense):
     sure: Annotated[float, Field(ge=0, le=1)] = setting(
         0.5, "ours", "Lines with less confidence are left out."
     )
-    longest: Annotated[int, Field(ge=1)] = setting(1000, "ours", "Characters of a picture's text, at most.")
+    longest: Positive = setting(1000, "ours", "Characters of a picture's text, at most.")
 
     def wording(self) -> Sequence[str]:
         return (_LABEL, _CONTENT)
