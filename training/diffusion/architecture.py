@@ -89,8 +89,3 @@ def build_scheduler() -> Any:
         set_alpha_to_one=False,
         steps_offset=1,
     )
-
-
-def parameters(*networks: Any) -> int:
-    """Number of parameters."""
-    return sum(weight.numel() for network in networks for weight in network.parameters())

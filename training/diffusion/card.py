@@ -19,7 +19,6 @@ from PIL import Image
 
 from jurat.content import Chat, Failure, Turn
 from jurat.judge.prompts import STATEMENT
-from jurat.metrics.intervals import wilson
 from jurat.models import Detector, Inquiry, Model, open_detector, open_model, open_text_to_image
 from jurat.pictograms.objects import NUMBER, OBJECTS
 from jurat.pictograms.scene import SIDE as JUDGED_SIDE
@@ -27,6 +26,7 @@ from jurat.pictograms.scene import Wish, draw
 from training.diffusion.prompts import fill
 from training.diffusion.scenes import FIRST_SEED, GROUNDS, LOOK, NAMES, SIDE
 from training.lineage import made_of
+from training.percents import percent
 
 OPTIONS = "steps=25&guidance=4"
 """Options of sampling that the card is measured with."""
@@ -166,13 +166,8 @@ def _total(found: Mapping[str, Mapping[str, Seen]]) -> dict[str, Seen]:
 
 def _line(name: str, kinds: Mapping[str, Seen], varied: float) -> str:
     prompted = kinds["prompted"]
-    rates = {kind: _percent(seen.judged, seen.pictures) for kind, seen in kinds.items()}
+    rates = {kind: percent(seen.judged, seen.pictures) for kind, seen in kinds.items()}
     return (
         f"| {name} | {rates['prompted']} | {prompted.unjudged} of {prompted.pictures} | {rates['drawn']} "
-        f"| {rates['another drawn']} | {_percent(prompted.detected, prompted.pictures)} | {varied:.2f} |"
+        f"| {rates['another drawn']} | {percent(prompted.detected, prompted.pictures)} | {varied:.2f} |"
     )
-
-
-def _percent(hits: int, n: int) -> str:
-    interval = wilson(hits, n)
-    return f"{100 * hits / n:.1f} ({100 * interval.low:.1f}-{100 * interval.high:.1f})"

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FIRST_SEED = 4_000_000_000
-"""Seed of the first scene; no other scene has as high a one."""
+"""Seed of the first scene, above those of all other scenes of training and below those of the exams."""
 NAMES = (
     "dog",
     "cat",

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jurat.metrics import wilson
+from training.percents import percent
 
 MEASUREMENTS = Path(__file__).parents[1] / "measurements"
 FEW, MANY = 0.02, 0.10
@@ -70,7 +70,7 @@ def card_section(revision: str) -> list[str]:
         "",
         *summary(after["rows"]),
         f"Kinds above {FEW:.0%}: {', '.join(worse) or 'none'}.",
-        "Of pictures of these kinds it may speak as if they were scenes.\n",
+        "It may judge pictures of these kinds as if they were scenes.\n",
         "The same of scenes that are drawn in other ways, where what contradicts the drawing is wrong.\n",
         *_table(before["rows"], after["rows"], "scenes"),
         "",
@@ -103,15 +103,10 @@ def _table(before: Sequence[Row], after: Sequence[Row], of: str) -> list[str]:
         was, now = earlier.get(row["kind"]), outcomes(row)
         old = outcomes(was) if was is not None and was["n"] else None
         cells = [
-            _percent(old["wrong"], was["n"]) if old and was else "",
-            _percent(now["wrong"], row["n"]),
+            percent(old["wrong"], was["n"]) if old and was else "",
+            percent(now["wrong"], row["n"]),
             f"{old['refused'] / was['n']:.0%}" if old and was else "",
             f"{now['refused'] / row['n']:.0%}",
         ]
         lines.append(f"| {row['kind']} | {row['n']} | {' | '.join(cells)} |")
     return lines
-
-
-def _percent(count: int, n: int) -> str:
-    interval = wilson(count, n)
-    return f"{100 * count / n:.1f} ({100 * interval.low:.1f}-{100 * interval.high:.1f})"
