@@ -47,7 +47,7 @@ CLAIMS: tuple[dict[str, Any], ...] = (
     {"text": "fewer misses than with the preset's", "b": PRESET, "metric": "misses"},
     {"text": "fewer false alarms than with the preset's", "b": PRESET, "metric": "alarms"},
 )
-"""Of each way of transferring, with each number of images and in both directions."""
+"""Claimed of each way of transferring, for each number of images and in both directions."""
 
 
 @dataclass

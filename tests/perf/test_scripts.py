@@ -298,7 +298,7 @@ def test_transfers_are_compared_beyond_their_margin() -> None:
     import numpy as np
 
     def way(errors: int) -> dict[str, Any]:
-        """Of 400 violations and 400 others, each an image, so many errors of either kind."""
+        """Verdicts on 400 violations and 400 other images, with `errors` misses and as many false alarms."""
         true, wrong = np.arange(800) < 400, np.arange(800) % 400 < errors
         outcome = np.where(true == wrong, "kept", "broken")
         return {"image": np.arange(800).astype(str), "true": true, "outcome": outcome}
@@ -344,7 +344,7 @@ def test_gains_of_labels_are_one_family_for_each_metric() -> None:
     labels = script("calibrating_labels")
 
     def judged(errors: int) -> Estimates:
-        """Of 60 violations so many are missed."""
+        """Answers that miss `errors` of 60 violations."""
         rows = (
             {"unit": str(i), "clusters": [str(i)], "truth": i < 60, "said": errors <= i < 60,
              "score": 0.9 if errors <= i < 60 else 0.1}

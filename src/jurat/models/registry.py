@@ -55,7 +55,7 @@ MODELS = Registry(
         ),
         Backend(
             "naive",
-            "its twin for the bench: the same tower, another decoder",
+            "its twin for the bench: an earlier tower, another decoder",
             "jurat.models.bundled.model:open_naive",
             abilities=_LOCAL,
             extra="local",
