@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -388,7 +389,7 @@ def main(argv: list[str] | None = None) -> None:
     origin = provenance(__file__, argv, seed=args.seed, scenes=args.n)
     models = (str(args.folder),) if args.folder else MODELS
     rows: list[Row] = []
-    with ProcessPoolExecutor(2) as pool:
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:  # torch's threads do not survive a fork
         wanted = [(model, renderer) for model in models for renderer in RENDERERS]
         sizes = [args.n] * len(wanted), [args.seed] * len(wanted)
         found = pool.map(measure, *zip(*wanted, strict=True), *sizes)

@@ -21,11 +21,11 @@ FOLDERS = {"bundled": WEIGHTS, "naive": NAIVE}
 
 @pytest.fixture(scope="module")
 def script():
-    sys.path.insert(0, str(ROOT / "perf"))
+    sys.path.insert(0, str(ROOT / "perf"))  # also for the processes that the script starts
     try:
         import statement_forms
 
-        return statement_forms
+        yield statement_forms
     finally:
         sys.path.remove(str(ROOT / "perf"))
 
