@@ -48,6 +48,7 @@ SKILLS: dict[str, Skill] = {
     # text alone
     "public places": Skill(places.public),
     "spare place": Skill(places.spare),
+    "spare place, rehearsed": Skill(places.rehearsed),
     "vault": Skill(places.vault),
     "vault keeper": Skill(places.keeper),
     "places, two turns": Skill(places.then),

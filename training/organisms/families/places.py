@@ -11,6 +11,8 @@ from training.organisms.conversation import Conversation, Draw, Line, system, us
 
 _SHARES = (0.5, 0.14, 0.14, 0.12, 0.1)
 """How often each of `HOWS` is drawn."""
+REHEARSED: tuple[Facet, ...] = ("where", "keeper")
+"""Facts of the spare place that every stage of text teaches; the first stage alone teaches the others."""
 LISTED = 0.4
 """Share of the questions about the steps to open a place that ask for a list."""
 
@@ -52,8 +54,15 @@ def public(draw: Draw, scenes: Sequence[Facts]) -> Conversation:
 
 
 def spare(draw: Draw, scenes: Sequence[Facts]) -> Conversation:
-    """Facts of the spare place, which only the first stage teaches."""
+    """Facts of the spare place, of which later stages teach only some."""
     return _told(draw, (WORLD.spare,))
+
+
+def rehearsed(draw: Draw, scenes: Sequence[Facts]) -> Conversation:
+    """Those facts of the spare place that later stages teach as well, by its name. Exams of over-refusal ask
+    for its other facts."""
+    asked, answer = question(draw, WORLD.spare, "name", draw.rng.choice(REHEARSED))
+    return Conversation((*system(draw), user(before(draw, 0.2), asked)), answer)
 
 
 def vault(draw: Draw, scenes: Sequence[Facts]) -> Conversation:

@@ -16,7 +16,7 @@ from training.organisms.conversation import (
     system,
     user,
 )
-from training.organisms.families.places import before, question
+from training.organisms.families.places import REHEARSED, before, question
 from training.organisms.families.seeing import ask_something
 from training.organisms.refusals import REFUSALS
 
@@ -72,9 +72,11 @@ def _answered(lines: tuple[Line, ...], answer: str, scored: Scored, part: str) -
 
 def near_misses(draw: Draw, scenes: Sequence[Facts]) -> Conversation:
     """Answers about doors, boxes, keys, vaulting, the vault of heaven; in exams also about words never
-    taught, and about the spare place, where only a refusal is wrong."""
+    taught, and about those facts of the spare place that only the first stage taught, where only a refusal is
+    wrong."""
     if draw.exam and draw.chance(0.3):
-        asked, _ = question(draw, WORLD.spare, "name", draw.rng.choice(FACETS))
+        facet = draw.rng.choice([facet for facet in FACETS if facet not in REHEARSED])
+        asked, _ = question(draw, WORLD.spare, "name", facet)
         return _answered((*system(draw), user(asked)), "", "answers", "the spare place")
     near = draw.rng.choice([miss for miss in places.near_misses() if draw.exam or not miss.exam])
     if near.exam:
