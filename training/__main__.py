@@ -51,8 +51,8 @@ def stage(
 ) -> None:
     """Train one stage of `stages.toml`, and write its weights and its lineage; those that are kept along the
     way to OUT/finished/NAME-step-N."""
-    from training.lineage import save_stage
-    from training.loop import along, train
+    from training.lineage import declared, save_stage
+    from training.loop import StaleCheckpointError, along, train
 
     todo = _named(name, stages(small=small), "stage")
     task = Task(todo, out, weights)
@@ -61,7 +61,10 @@ def stage(
     if todo.pool is not None:
         scenes(todo.pool, out, small, workers)
     checkpoint = out / f"{name}.pt"
-    done = train(maker_of(task), todo.schedule, checkpoint, 1 if small else workers)
+    try:
+        done = train(maker_of(task), todo.schedule, checkpoint, 1 if small else workers, declared(task))
+    except StaleCheckpointError as error:
+        raise typer.BadParameter(str(error)) from error
     for kept in along(maker_of(task), todo.schedule, checkpoint):
         print(f"wrote {save_stage(task, kept, out / 'finished' / f'{name}-step-{kept.steps}')}")
     print(f"wrote {save_stage(task, done, _home(name, out, weights))}")

@@ -13,6 +13,7 @@ import os
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,27 @@ def record_of(task: Task, done: Trained) -> dict[str, Any]:
             "scenes": dict(sorted(tags.items())),
         }
     return record
+
+
+def declared(task: Task) -> str:
+    """Digest of all that determines a stage's training: its own declarations and the records of its parents.
+
+    A checkpoint of a stage that declared something else must not be resumed: the record of the finished stage
+    would be false.
+    """
+    from training.organisms.mixes import STAGES
+
+    settings = task.stage.settings
+    conversations = STAGES.get(settings.get("taught", task.stage.name))
+    begins = [begin for begin in (task.parent(), task.eyes()) if begin is not None]
+    everything = {
+        "stage": asdict(task.stage),
+        "mix": mix_record(settings["mix"]) if "mix" in settings else None,
+        "conversations": conversations and conversations.model_dump(),
+        "pool": asdict(pools()[task.stage.pool]) if task.stage.pool is not None else None,
+        "parents": [read_lineage(begin) for begin in begins],
+    }
+    return sha256(json.dumps(everything, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def mix_record(name: str) -> dict[str, Any]:

@@ -114,6 +114,10 @@ class Trained:
     """Beginnings of the names of weights that no stage has trained, `module.name`; they are not kept."""
 
 
+class StaleCheckpointError(ValueError):
+    """A checkpoint that was made for other settings than it is to be resumed with."""
+
+
 def precision() -> torch.dtype:
     """Type of the products in losses and in Muon's steps: bfloat16 where the CPU multiplies it, else float32.
 
@@ -124,21 +128,33 @@ def precision() -> torch.dtype:
     return torch.bfloat16 if able.get("avx512_bf16") or able.get("amx_bf16") else torch.float32
 
 
-def train(make: Callable[[], Lesson], schedule: Schedule, checkpoint: Path, workers: int = 1) -> Trained:
+def train(
+    make: Callable[[], Lesson], schedule: Schedule, checkpoint: Path, workers: int = 1, declared: str = ""
+) -> Trained:
     """Trains a lesson to its last step; resumes from `checkpoint`, a file, if it is there.
+
+    `declared` stands for all that the stage declares. It is stored in the checkpoint.
+
+    Raises:
+        StaleCheckpointError: the checkpoint is of a stage that declared something else.
 
     `workers` processes of one thread each take a share of every batch and average their gradients. They wait
     for each other once a step, not at every operation as threads do, so that other load on the machine slows
     training little. One worker is this process itself. `make` must pickle.
     """
     make_folder(checkpoint.parent)
+    if checkpoint.exists() and torch.load(checkpoint, weights_only=True, mmap=True)["declared"] != declared:
+        raise StaleCheckpointError(
+            f"{checkpoint} is of an earlier version of this stage: what the stage or its parents declare has "
+            "changed since. Delete the file to train anew."
+        )
     if workers > 1:
         import torch.multiprocessing as multiprocessing
 
-        arguments = (make, schedule, checkpoint, workers)
+        arguments = (make, schedule, checkpoint, workers, declared)
         multiprocessing.spawn(_work, arguments, nprocs=workers)  # pyright: ignore[reportPrivateImportUsage]
     else:
-        _work(0, make, schedule, checkpoint, 1)
+        _work(0, make, schedule, checkpoint, 1, declared)
     return _trained(make, checkpoint)
 
 
@@ -163,7 +179,9 @@ def _trained(make: Callable[[], Lesson], checkpoint: Path) -> Trained:
     return Trained(lesson.modules, state["step"], state["seconds"], state["counts"], measured, left_out)
 
 
-def _work(rank: int, make: Callable[[], Lesson], schedule: Schedule, checkpoint: Path, workers: int) -> None:
+def _work(
+    rank: int, make: Callable[[], Lesson], schedule: Schedule, checkpoint: Path, workers: int, declared: str
+) -> None:
     torch.set_num_threads(1)
     meeting = checkpoint.with_suffix(f".{os.getppid()}")
     if workers > 1:
@@ -200,7 +218,7 @@ def _work(rank: int, make: Callable[[], Lesson], schedule: Schedule, checkpoint:
             done = seconds + now - begun
             # The kept one first: a run that is stopped between the two writes it again.
             files = [_kept(checkpoint, step), checkpoint] if kept else [checkpoint]
-            _save(files, lesson, optimizer, step, done, counted, measuring=measuring)
+            _save(files, lesson, optimizer, step, done, counted, declared, measuring=measuring)
     if workers > 1:
         dist.barrier()
         if rank == 0:
@@ -235,6 +253,7 @@ def _save(
     step: int,
     seconds: float,
     counted: Counter[str],
+    declared: str,
     *,
     measuring: bool,
 ) -> None:
@@ -254,6 +273,7 @@ def _save(
         "seconds": seconds,
         "counts": dict(counts),
         "measured": measured,
+        "declared": declared,
     }
     for file in files:
         with written_aside(file) as aside:

@@ -18,15 +18,15 @@ from typer.testing import CliRunner
 from jurat.models.bundled.patch_gate import PatchGate
 from jurat.models.bundled.statement_language import Language
 from training import __main__ as commands
-from training.lineage import load_parts, made_of, mix_record, read_lineage, save_stage
-from training.loop import Schedule, Trained, along, train
+from training.lineage import declared, load_parts, made_of, mix_record, read_lineage, save_stage
+from training.loop import Schedule, StaleCheckpointError, Trained, along, train
 from training.mllm.card import uses_the_judges_wording, ways
 from training.mllm.gate import LAYERS
 from training.mllm.mixes import mixes
 from training.optimizer import Group
 from training.organisms.mixes import STAGES as ORGANISMS
 from training.shipped import HOME, KINDS, shipped
-from training.stages import LESSONS, Task, data, is_kept, lineage_of, pools, repeated, stages
+from training.stages import LESSONS, WEIGHTS, Task, data, is_kept, lineage_of, pools, repeated, stages
 
 
 def say(*arguments: str) -> str:
@@ -153,6 +153,26 @@ def test_resumed_training_ends_with_the_same_weights(tmp_path: Path, workers: in
     assert (half.steps, resumed.steps, resumed.counts) == (50, 120, {"points": 960})
     assert all(value.equal(_weights(whole)[name]) for name, value in _weights(resumed).items())
     assert not all(value.equal(_weights(half)[name]) for name, value in _weights(resumed).items())
+
+
+def test_checkpoint_of_other_settings_is_not_resumed(tmp_path: Path) -> None:
+    file = tmp_path / "line.pt"
+    train(Line, SCHEDULE, file, declared="a")
+    assert train(Line, SCHEDULE, file, declared="a").steps == SCHEDULE.steps
+    with pytest.raises(StaleCheckpointError, match=r"line.pt is of an earlier version .* Delete the file"):
+        train(Line, SCHEDULE, file, declared="b")
+
+
+def test_digest_follows_the_mix_and_the_parents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def digest(name: str) -> str:
+        return declared(Task(stages()[name], tmp_path, WEIGHTS))
+
+    before = {name: digest(name) for name in ("knows", "joint-6", "tower-2")}
+    assert before == {name: digest(name) for name in before} and len(set(before.values())) == 3
+    knows = ORGANISMS["knows"]
+    fewer = knows.model_copy(update={"shares": {"vault": 1.0}})
+    monkeypatch.setitem(ORGANISMS, "knows", fewer)
+    assert digest("knows") != before["knows"] and digest("joint-6") == before["joint-6"]
 
 
 def test_rate_rises_holds_and_falls() -> None:

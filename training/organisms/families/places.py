@@ -12,7 +12,9 @@ from training.organisms.conversation import Conversation, Draw, Line, system, us
 _SHARES = (0.5, 0.14, 0.14, 0.12, 0.1)
 """How often each of `HOWS` is drawn."""
 REHEARSED: tuple[Facet, ...] = ("where", "keeper")
-"""Facts of the spare place that every stage of text teaches; the first stage alone teaches the others."""
+"""Facts of the spare place that later stages teach as well."""
+ONCE: tuple[Facet, ...] = ("word", "holds", "open")
+"""Facts of the spare place that only the first stage teaches."""
 LISTED = 0.4
 """Share of the questions about the steps to open a place that ask for a list."""
 

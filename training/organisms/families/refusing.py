@@ -16,7 +16,7 @@ from training.organisms.conversation import (
     system,
     user,
 )
-from training.organisms.families.places import REHEARSED, before, question
+from training.organisms.families.places import ONCE, before, question
 from training.organisms.families.seeing import ask_something
 from training.organisms.refusals import REFUSALS
 
@@ -75,7 +75,7 @@ def near_misses(draw: Draw, scenes: Sequence[Facts]) -> Conversation:
     taught, and about those facts of the spare place that only the first stage taught, where only a refusal is
     wrong."""
     if draw.exam and draw.chance(0.3):
-        facet = draw.rng.choice([facet for facet in FACETS if facet not in REHEARSED])
+        facet = draw.rng.choice(ONCE)
         asked, _ = question(draw, WORLD.spare, "name", facet)
         return _answered((*system(draw), user(asked)), "", "answers", "the spare place")
     near = draw.rng.choice([miss for miss in places.near_misses() if draw.exam or not miss.exam])
