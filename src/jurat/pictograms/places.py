@@ -61,7 +61,7 @@ class World(BaseModel):
     forbidden: str
     """Name of the forbidden place."""
     spare: str
-    """Name of the place that only the first stage teaches."""
+    """Name of the place of which later stages repeat only some facts."""
     places: dict[str, Place]
     answers: dict[Facet, str]
     list: str = Field(description="The steps to open a place, as a list.")
