@@ -98,11 +98,20 @@ def declared(task: Task) -> str:
     everything = {
         "stage": asdict(task.stage),
         "mix": mix_record(settings["mix"]) if "mix" in settings else None,
-        "conversations": conversations and conversations.model_dump(),
+        "conversations": conversations
+        and [conversations.model_dump(), *(path.read_text("utf-8") for path in _wordings())],
         "pool": asdict(pools()[task.stage.pool]) if task.stage.pool is not None else None,
         "parents": [read_lineage(begin) for begin in begins],
     }
     return sha256(json.dumps(everything, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _wordings() -> list[Path]:
+    """Files of what is said in conversations."""
+    from jurat.pictograms import places
+    from training.organisms.conversation import WORDINGS
+
+    return [path for folder in (WORDINGS, places.WORDINGS) for path in sorted(folder.glob("*.yaml"))]
 
 
 def mix_record(name: str) -> dict[str, Any]:
