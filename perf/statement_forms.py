@@ -1,4 +1,4 @@
-"""Which statements a bundled model reads rightly: `python perf/statement_forms.py [--n 120] [--json FILE]`.
+"""Which statements a bundled model reads rightly: `python perf/statement_forms.py [--n 180] [--json FILE]`.
 
 Every form of the pictogram language (`jurat.pictograms.statements.TEMPLATES`, with one name a slot, lists and
 numbers; "a" or "the" is drawn each time) is asked about fresh scenes of two renderers: this package's own,
@@ -43,7 +43,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 MODELS = ("bundled", "naive")
-SCENES = 150
+SCENES = 180
 RENDERERS = ("own", "independent")
 
 

@@ -26,14 +26,12 @@ REFUSED = {
     "child-with-alcohol",
     "child-with-fire",
     "child-with-medicine",
-    "several-bombs",
 }
-"""Rules of the nursery with a touch of one of several things, or with "at least two": it reads these forms
-wrongly too often."""
+"""Rules of the nursery with a touch of one of several things, which it reads wrongly too often."""
 
 
 def test_naive_refuses_statements_it_misreads() -> None:
-    with pytest.raises(JuratError, match="would answer 6 of the 35 statements of this constitution wrongly"):
+    with pytest.raises(JuratError, match="would answer 4 of the 35 statements of this constitution wrongly"):
         Judge("shelf:nursery", "naive", "quick")
 
 
