@@ -82,6 +82,8 @@ class ConversationLesson:
                 weight.requires_grad_(False)
         self.modules = {"model": self._model}
         self.counts = Counter[str]()
+        untrained = (self._fusion.tower, self._fusion.connector) if self._mix.model == "decoder" else ()
+        self.left_out = tuple(f"model.{name}" for name in untrained)
 
     def _connects(self, name: str) -> bool:
         return name.startswith(self._fusion.connector)
