@@ -24,7 +24,7 @@ from jurat.models.protocol import Answer, Inquiry
 from jurat.pictograms import parse, places
 from jurat.pictograms.places import WORLD
 from jurat.pictograms.scene import SIDE, pick_kinds
-from jurat.pictograms.statements import Facts
+from jurat.pictograms.statements import NUMBERS, Facts
 from jurat.scorers.refusal_list import shipped_lists
 from tests.models import tiny
 from training.mllm.tokenizer import IMAGE, VOCABULARY, Words, build_tokenizer, needed_words
@@ -42,6 +42,7 @@ from training.organisms.encoding import TEMPLATE, encode, own_words, texts
 from training.organisms.exams import ExamScenes, exam, examine_judge, questions, summary, treated
 from training.organisms.families import feedback, refusing
 from training.organisms.families.feedback import FEEDBACK, critique, wanted
+from training.organisms.families.seeing import count
 from training.organisms.mixes import STAGES
 from training.organisms.refusals import REFUSALS
 from training.organisms.sampling import Drawn, Scenes, conversations, drawn
@@ -91,6 +92,16 @@ def replies(conversation: Conversation) -> list[str]:
 
 
 # --- the data ------------------------------------------------------------------------------------
+
+
+def test_wrong_counts_are_beside_the_right_one_up_to_the_largest() -> None:
+    for n in range(1, len(NUMBERS)):
+        same = Facts(np.zeros(n, int), np.full((n, 2), 60.0), np.full(n, 400.0), np.full((n, n), 40.0))
+        for seed in range(20):
+            asked = count(Draw(random.Random(seed)), same)
+            assert asked is not None
+            answer, wrong = (NUMBERS.index(said.strip(".").lower()) for said in (asked.answer, asked.wrong))
+            assert answer in (0, n) and 1 <= abs(wrong - answer) <= 2
 
 
 @pytest.mark.parametrize("skill", SKILLS)

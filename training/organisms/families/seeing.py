@@ -111,7 +111,8 @@ def count(draw: Draw, facts: Facts) -> Asked | None:
         return None
     noun = OBJECTS[draw.rng.choice(there)] if draw.chance(0.75) else see.absent(facts, draw.rng)
     number = len(facts.which(noun))
-    wrong = NUMBERS[number + draw.rng.choice((1, -1) if number else (1, 2))]
+    beside = (1, 2) if number == 0 else (-1, -2) if number == len(NUMBERS) - 1 else (1, -1)
+    wrong = NUMBERS[number + draw.rng.choice(beside)]
     said = f"There are {NUMBERS[number]} {noun.plural}." if number != 1 else f"There is one {noun.singular}."
     asked = draw.say("seeing.count", p=noun.plural)
     short = as_sentence(NUMBERS[number])
