@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from measuring import Row, bar, files, in_processes, png_item, provenance, report, table
+from measuring import Row, bar, files, in_processes, png_item, provenance, report, run_script, table
 
 if TYPE_CHECKING:
     from jurat.constitution import Constitution
@@ -197,4 +197,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from measuring import Row, files, png_item, provenance, report, table
+from measuring import Row, files, png_item, provenance, report, run_script, table
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -141,4 +141,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

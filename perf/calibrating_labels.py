@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from measuring import OUTCOMES, Row, files, numbers, outcomes, provenance, report, table
+from measuring import OUTCOMES, Row, files, numbers, outcomes, provenance, report, run_script, table
 from portable_thresholds import Scenes, scenes
 
 if TYPE_CHECKING:
@@ -158,4 +158,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

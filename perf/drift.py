@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from measuring import Row, options, provenance, report, table
+from measuring import Row, options, provenance, report, run_script, table
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -122,4 +122,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_script(main)

@@ -24,7 +24,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import Any
 
-from measuring import Row, bar, by_turns, keep, options, provenance, report, table
+from measuring import Row, bar, by_turns, keep, options, provenance, report, run_script, table
 
 BATCH = 64
 LEAST = 0.8
@@ -197,4 +197,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_script(main)

@@ -13,12 +13,11 @@ from __future__ import annotations
 
 import argparse
 import random
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from measuring import ROOT, Row, files, provenance, report, table
+from measuring import ROOT, Row, files, provenance, report, run_script, table
 
 INSTRUCTION = "Is the following statement true of this image? Answer with Yes or No. Statement: {}"
 STATEMENTS = [
@@ -195,4 +194,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_script(main)

@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from measuring import Row, against_first, files, gain, keep, provenance, report, table
+from measuring import Row, against_first, files, gain, keep, provenance, report, run_script, table
 
 if TYPE_CHECKING:
     from jurat.bench.table import EvaluatedMethod
@@ -153,4 +153,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

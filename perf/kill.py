@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from measuring import files, provenance, report, table
+from measuring import files, provenance, report, run_script, table
 from PIL import Image
 
 from jurat.runs import read_rows
@@ -196,4 +196,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_script(main)

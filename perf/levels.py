@@ -14,12 +14,12 @@ those at which plain questions are right in 80 to 92%.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from measuring import Row, files, keep, provenance, report, table
+from measuring import Row, files, keep, provenance, report, run_script, table
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -32,13 +32,26 @@ if TYPE_CHECKING:
 SHOWN = {"all": "statements", "visible": "of what is visible", "others": "of anything else"}
 
 
-def levels(sides: list[str]) -> list[Difficulty]:
-    """Those of the bench, and the last of them with each of these ranges of sides, "10-14"."""
+WHOLE = 128
+"""What sides are given in parts of."""
+
+
+def sides(text: str) -> tuple[str, tuple[float, float]]:
+    """A range as it is written, "10-14", and its ends."""
+    try:
+        low, high = map(float, text.split("-"))
+    except ValueError:
+        low = high = 0.0
+    if not 0 < low <= high <= WHOLE:
+        raise argparse.ArgumentTypeError(f"{text!r} is no range LOW-HIGH within 0-{WHOLE}, such as 10-14")
+    return text, (low, high)
+
+
+def levels(ranges: Sequence[tuple[str, tuple[float, float]]]) -> list[Difficulty]:
+    """Those of the bench, and the last of them with each of these ranges of sides."""
     from jurat.bench.pictogram.definition import LEVELS
 
-    ranges = {text: tuple(map(float, text.split("-"))) for text in sides}
-    more = (replace(LEVELS[-1], name=text, sides=(low, high)) for text, (low, high) in ranges.items())
-    return [*LEVELS, *more]
+    return [*LEVELS, *(replace(LEVELS[-1], name=text, sides=ends) for text, ends in ranges)]
 
 
 def scenes(rule: Rule, number: int, level: Difficulty, args: Any) -> list[tuple[Image.Image, Facts]]:
@@ -107,9 +120,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--model", action="append", help="NAME or LABEL=FOLDER; default: bundled and naive")
     parser.add_argument("--split", default="dev", help="whose rules and rendering are taken")
     parser.add_argument("--per-rule", type=int, default=10, help="pairs of scenes for each rule and level")
-    parser.add_argument(
-        "--sides", action="append", default=[], metavar="LOW-HIGH", help="in 1/128 of the side"
-    )
+    told = f"in 1/{WHOLE} of the side"
+    parser.add_argument("--sides", action="append", default=[], type=sides, metavar="LOW-HIGH", help=told)
     parser.add_argument("--seed", type=int, default=2_104)
     args = parser.parse_args(argv)
     origin = provenance(__file__, argv, seed=args.seed, split=args.split, models={})
@@ -129,4 +141,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -24,7 +24,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from hashlib import sha256
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -103,6 +103,18 @@ def files(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
 def numbers(text: str) -> list[int]:
     """`1,5,12` as numbers."""
     return [int(one) for one in text.split(",")]
+
+
+def run_script(main: Callable[[], int | None]) -> NoReturn:
+    """Runs a script's `main` and exits; what its user can mend is told in a line, as `jurat` does."""
+    from jurat.errors import JuratError
+
+    try:
+        code = main()
+    except JuratError as problem:
+        print(f"{Path(sys.argv[0]).name}: {problem}", file=sys.stderr)
+        code = problem.exit_code
+    sys.exit(code)
 
 
 def provenance(script: str, argv: Sequence[str] | None, **more: Any) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from calibrating import items, pictures
-from measuring import OUTCOMES, Row, files, numbers, outcomes, provenance, report, table
+from measuring import OUTCOMES, Row, files, numbers, outcomes, provenance, report, run_script, table
 
 if TYPE_CHECKING:
     from jurat.constitution import Constitution
@@ -266,4 +266,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from measuring import Row, files, provenance, report, table
+from measuring import Row, files, provenance, report, run_script, table
 
 if TYPE_CHECKING:
     from jurat.pictograms.scene import Scene
@@ -127,4 +127,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from measuring import Row, files, provenance, report, table
+from measuring import Row, files, provenance, report, run_script, table
 
 if TYPE_CHECKING:
     from training.mllm.tokenizer import Words
@@ -43,13 +43,25 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=5_600_000_000, help="of the first scene")
     parser.add_argument("--reasons", action="store_true", help="also ask for reasons")
     args = parser.parse_args(argv)
+    folder = folder_of(args.model)
+    if folder is None:
+        parser.error(f"--model {args.model}: no folder of a model of the kind of {' and '.join(FOLDERS)}")
     origin = provenance(__file__, argv, seed=args.seed, model=args.model)
-    rows = measure(args.model, args.n, args.seed, reasons=args.reasons)
+    rows = measure(folder, args.n, args.seed, reasons=args.reasons)
     columns = {"question": "{kind}", "percent right": "{percent}", "95% interval": "{low}-{high}", "n": "{n}"}
     report(args, origin, rows, [table(rows, {"view": "{view}", **columns})])
 
 
-def measure(model: str, n: int, seed: int, *, reasons: bool) -> list[Row]:
+def folder_of(model: str) -> Path | None:
+    """Where a model's weights are; None unless its words are those of the bundled models."""
+    from jurat.models.bundled.model import WEIGHTS
+    from jurat.models.bundled.word_vocabulary import has_word_tokenizer
+
+    folder = WEIGHTS.parent / FOLDERS[model] if model in FOLDERS else Path(model)
+    return folder if has_word_tokenizer(folder) else None
+
+
+def measure(folder: Path, n: int, seed: int, *, reasons: bool) -> list[Row]:
     """Rows as on the card."""
     import torch
 
@@ -58,13 +70,13 @@ def measure(model: str, n: int, seed: int, *, reasons: bool) -> list[Row]:
     prepare_torchvision()
     from transformers import AutoModelForImageTextToText
 
-    from jurat.models.bundled import model as bundled
     from jurat.models.bundled.model import BundledModel
+    from jurat.models.hf.weights import check_folder
     from training.mllm.evaluation import as_rows, examine, set_exam
     from training.mllm.reply_evaluation import examine_reasons
 
     torch.set_num_threads(1)
-    folder = bundled.WEIGHTS.parent / FOLDERS[model] if model in FOLDERS else Path(model)
+    check_folder(folder)
     network: Any = AutoModelForImageTextToText.from_pretrained(
         folder, dtype=torch.float32, attn_implementation="eager"
     ).eval()
@@ -78,4 +90,4 @@ def measure(model: str, n: int, seed: int, *, reasons: bool) -> list[Row]:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -27,7 +27,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from measuring import Row, files, in_processes, keep, png_item, provenance, report, table
+from measuring import Row, files, in_processes, keep, png_item, provenance, report, run_script, table
 
 if TYPE_CHECKING:
     from jurat.judge import Judge
@@ -148,4 +148,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

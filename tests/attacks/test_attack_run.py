@@ -208,16 +208,20 @@ def test_pictures_without_replies_are_errors(images: Path, tmp_path: Path) -> No
     assert error.startswith("There are no replies to the clean picture: out_of_domain: ")
 
 
-def test_success_of_the_clean_picture_is_told(tiny: str, images: Path, tmp_path: Path) -> None:
+def test_success_of_the_clean_picture_is_told_again_when_a_run_is_resumed(
+    tiny: str, images: Path, tmp_path: Path
+) -> None:
     options = (images / "0.png", *PROMPTS, "--model", tiny, "--device", "cpu", "--max-tokens", 2)
     done = run("noise?radius=0", *options, "--out", tmp_path / "out")
     (reply,) = rows(tmp_path / "out")["0.png"]["replies"]
     assert reply["success"] is reply["clean_success"] is False and done.exit_code == 0
     word = reply["clean_reply"].split()[0]
-    done = run("noise?radius=0", *options, "--out", tmp_path / "again", "--success", word)
+    again = (*options, "--out", tmp_path / "again", "--success", word)
+    first, resumed = (run("noise?radius=0", *again).output for _ in range(2))
     (reply,) = rows(tmp_path / "again")["0.png"]["replies"]
     assert reply["success"] is reply["clean_success"] is True
-    assert "1 clean picture of this session counted as a success before the attack." in done.output
+    for told in (first, resumed):
+        assert "1 clean picture counted as a success before the attack." in told
 
 
 def test_text_and_images_can_be_triggers(tiny: str, images: Path, tmp_path: Path) -> None:

@@ -56,6 +56,16 @@ def test_missing_or_unexpected_reference_is_refused(
     assert (raised.value.message, raised.value.hint) == (problem, hint)
 
 
+@pytest.mark.parametrize("name", ["acme/", "acme/?depth=3", "acme/ + jpeg"])
+def test_nothing_behind_the_slash_is_refused(name: str) -> None:
+    with pytest.raises(JuratError, match="takes no reference"):
+        ModelSpec(name).check("depth")
+    with pytest.raises(JuratError, match="names no model") as raised:
+        ModelSpec(name).check("depth", reference="FOLDER", optional=True)
+    assert raised.value.hint == 'Name one: acme/FOLDER, or "acme" alone.'
+
+
 def test_usable_name_passes() -> None:
+    ModelSpec("acme").check(reference="FOLDER", optional=True)
     ModelSpec("acme/x?depth=3").check("depth", "width", reference="NAME")
     ModelSpec("acme").check()

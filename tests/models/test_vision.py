@@ -288,6 +288,7 @@ def test_overlong_text_is_cut_with_one_warning(
         ("nothing-like-it", "There is no detector", "'hf/NAME_OR_PATH'"),
         ("hf", "'hf' names no detector.", "a folder or a model of the hub"),
         ("bundled/other", "'bundled/other' names no detector.", '"bundled"'),
+        ("bundled/", "'bundled/' names no detector.", '"bundled"'),
         ("hf//nowhere/at/all", "There is no folder '/nowhere/at/all'.", "hf/ORG/NAME"),
     ],
 )

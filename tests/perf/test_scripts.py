@@ -256,6 +256,30 @@ def test_strangers_refuses_kinds_that_there_are_not(capsys: pytest.CaptureFixtur
     assert ended.value.code == 2 and "there is no kind 'lineart'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("name", "argv", "told"),
+    [
+        ("levels", ("--sides", "40"), "'40' is no range LOW-HIGH within 0-128, such as 10-14"),
+        ("levels", ("--sides", "14-10"), "'14-10' is no range"),
+        ("levels", ("--sides", "a-b"), "'a-b' is no range"),
+        (
+            "question_forms",
+            ("--model", "null"),
+            "--model null: no folder of a model of the kind of bundled and naive",
+        ),
+        ("bars", ("--model", "nosuch", "--jobs", "1"), "There is no model 'nosuch'."),
+        ("presence", ("--model", "hf"), "'hf' names no model."),
+    ],
+)
+def test_wrong_option_ends_a_script_in_one_line(name: str, argv: tuple[str, ...], told: str) -> None:
+    run = subprocess.run(
+        [sys.executable, str(PERF / f"{name}.py"), *argv],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert (run.returncode, "Traceback" in run.stderr) == (2, False), run.stderr
+    assert told in run.stderr
+
+
 @pytest.mark.slow
 def test_strangers_resumes_with_the_kinds_that_are_missing(written) -> None:
     argv = ("--n", "2", "--scenes", "4", "--jobs", "1", "--only")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -115,6 +114,7 @@ def attack(
     from jurat.attacks.text_run import TextAttacker
     from jurat.content import Item
     from jurat.models import open_model
+    from jurat.runs import read_rows
     from jurat.sources import SourceOptions
 
     made = open_attack(name, preset)
@@ -153,7 +153,7 @@ def attack(
     source = sourcing.ItemSelection(paths, SourceOptions()) if paths else None
     items = [Item(id="text")] if source is None else source.found()
     victim = open_model(opening.spec(model))
-    console, found = Console(highlight=False), Counter[str]()
+    console = Console(highlight=False)
     kind, line = ("picture", _line) if isinstance(made, PictureAttack) else ("text", _text_line)
     try:
         attacker = (
@@ -163,8 +163,6 @@ def attack(
         )
         with attacker.open_run(out, fresh=fresh) as run:
             for row in attacker.rows(run, items, batch_size):
-                found[row["outcome"]] += 1
-                found["already"] += any(each["clean_success"] for each in row["replies"])
                 console.print(line(row), markup=False, soft_wrap=True)
             total = run.outcomes
     finally:
@@ -174,10 +172,11 @@ def attack(
     serving.print_spent(console, victim)
     told = f"{total['success']} of {counted(sum(total.values()), kind)} succeeded"
     console.print(f"{told} ({counted(total['error'], 'error')}).")
-    if found["already"]:
-        clean = counted(found["already"], "clean picture" if kind == "picture" else "text")
+    replies = (row["replies"] for row in read_rows(out))
+    if already := sum(any(each["clean_success"] for each in some) for some in replies):
+        clean = counted(already, "clean picture" if kind == "picture" else "text")
         before = "before the attack" if kind == "picture" else "also without the text"
-        console.print(f"{clean} of this session counted as a success {before}.")
+        console.print(f"{clean} counted as a success {before}.")
     console.print(f"{run.summary}.", markup=False, soft_wrap=True)
     if total["error"] and total["error"] == sum(total.values()):
         raise typer.Exit(3)

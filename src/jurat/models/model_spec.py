@@ -100,21 +100,23 @@ class ModelSpec:
         """What follows the question mark: {"seed": "3"} for "null?seed=3"."""
         return dict(parse_qsl(self._plain.partition("?")[2], keep_blank_values=True))
 
-    def check(self, *options: str, reference: str | None = None) -> None:
+    def check(self, *options: str, reference: str | None = None, optional: bool = False) -> None:
         """Refuses a name that its backend cannot use; openers call it first.
 
         Args:
             options: the names of the options that the backend has.
             reference: how help texts call what has to follow the backend's name ("NAME_OR_PATH"); None where
                 nothing may follow it.
+            optional: whether the backend's name alone, without a slash, names a model too.
 
         Raises:
             JuratError: an option is unknown or given twice, or the reference is missing or not wanted.
         """
-        backend = self.backend
-        if reference and not self.reference:
-            raise JuratError(f"{self.name!r} names no model.", hint=f"Name one: {backend}/{reference}.")
-        if self.reference and not reference:
+        backend, slash = self.backend, "/" in self._plain.partition("?")[0]
+        if reference and not self.reference and (slash or not optional):
+            alone = f', or "{backend}" alone' if optional else ""
+            raise JuratError(f"{self.name!r} names no model.", hint=f"Name one: {backend}/{reference}{alone}.")
+        if slash and not reference:
             example = f' or "{backend}?{options[0]}=..."' if options else ""
             raise JuratError(
                 f"The backend {backend!r} takes no reference: {self.name!r}.",

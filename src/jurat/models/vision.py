@@ -127,7 +127,7 @@ def _open(
             if name.count("/") == 1:
                 hint = f'To run it with transformers, name it "hf/{name}".'
         raise registry.unknown(name, closest_to=backend, hint=hint)
-    if not entry.is_plug_in and (backend == "hf") != bool(reference):
+    if not entry.is_plug_in and (not reference if backend == "hf" else "/" in name):
         raise JuratError(
             f"{name!r} names no {noun}.",
             hint='Name it "bundled", or "hf/" and a folder or a model of the hub.',

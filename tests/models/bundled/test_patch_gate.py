@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from jurat.models import ModelError
+from jurat.models.bundled.domain_gate import Gate, load_gate
 from jurat.models.bundled.patch_gate import (
     NAMES,
     SEEN,
@@ -63,6 +66,28 @@ def test_unreadable_gate_is_an_error(tmp_path: Path, settings: str, message: str
     (tmp_path / "domain.json").write_text(settings)
     with pytest.raises(ModelError, match=message):
         PatchGate.load(tmp_path)
+
+
+@pytest.mark.parametrize("gate", [PatchGate(weights(), (1,), 1.0), Gate(torch.zeros(99), 0.0, (1,), 1.0)])
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda file: file.write_bytes(file.read_bytes()[: file.stat().st_size * 2 // 5]), "cannot be read: S"),
+        (lambda file: file.write_bytes(b""), "cannot be read: S"),
+        (lambda file: file.unlink(), "cannot be read: FileNotFoundError"),
+        (lambda file: save_file({"other": torch.zeros(1)}, file), "holds no tensor '"),
+    ],
+    ids=["cut", "empty", "missing", "of something else"],
+)
+def test_damaged_weights_of_a_gate_are_named(
+    tmp_path: Path, gate: PatchGate | Gate, damage: Callable[[Path], object], message: str
+) -> None:
+    gate.save(tmp_path)
+    damage(tmp_path / "domain.safetensors")
+    with pytest.raises(ModelError) as raised:
+        load_gate(tmp_path)
+    assert f"domain.safetensors {message}" in raised.value.message
+    assert "domain.json" not in raised.value.message
 
 
 def test_one_strange_patch_raises_the_strangeness_of_its_image_alone() -> None:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from jurat.constitution import Clause, Constitution, Rule, Statement
 from jurat.content import Chat, Turn
+from jurat.errors import JuratError
 from jurat.judge import Judge
 from jurat.judge.calibrate.image_answers import REFERENCE
 from jurat.models import DomainGate, Inquiry, ModelError, StatementReader, open_model
@@ -341,6 +342,11 @@ def test_missing_language_file_accepts_any_statement(tmp_path: Path) -> None:
     (tmp_path / STATEMENTS).write_text("{")
     with pytest.raises(ModelError, match="cannot be read"):
         Language.load(tmp_path)
+
+
+def test_name_with_nothing_behind_the_slash_has_no_language() -> None:
+    with pytest.raises(JuratError, match="'bundled/' names no model"):
+        language_of("bundled/")
 
 
 def test_language_round_trips(language: Language, tmp_path: Path) -> None:

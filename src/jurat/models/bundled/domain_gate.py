@@ -62,17 +62,11 @@ class Gate:
 
     @classmethod
     def load(cls, folder: Path) -> Gate:
-        """Raises ModelError: there is none, or it is of another version."""
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
+        """Raises ModelError: there is none, it is damaged, or it is of another version."""
         with data_files.reading(folder / SETTINGS, VERSION) as settings:
-            try:
-                weight = load_file(folder / WEIGHTS)["weight"].float()
-            except SafetensorError as error:
-                raise ValueError(str(error)) from error
+            weights = data_files.read_tensors(folder / WEIGHTS, ("weight",))
             return cls(
-                weight, float(settings["bias"]), tuple(settings["layers"]), float(settings["threshold"])
+                weights["weight"], float(settings["bias"]), tuple(settings["layers"]), float(settings["threshold"])
             )
 
 

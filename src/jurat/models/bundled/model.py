@@ -40,6 +40,7 @@ from jurat.models.hf.model import LocalModel
 from jurat.models.hf.paired_decoding import PairDecoder
 from jurat.models.hf.prompt_scores import PromptScorer
 from jurat.models.hf.torch_threads import one_thread
+from jurat.models.model_spec import ModelSpec
 from jurat.models.protocol import (
     Answer,
     C,
@@ -65,7 +66,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from jurat.models.hf.prompt import Prompt
-    from jurat.models.model_spec import ModelSpec
 
 WEIGHTS = Path(__file__).parent / "mllm"
 NAIVE = Path(__file__).parent / "naive"
@@ -81,9 +81,13 @@ _FOREIGN = "The image is unlike the scenes of pictograms that the bundled model 
 def open_bundled(spec: ModelSpec) -> BundledModel:
     """The model that ships; with a reference, another one that `python -m training export` wrote to a
     folder, with its domain gate."""
-    spec.check(reference="FOLDER" if spec.reference else None)
-    weights = Path(spec.reference).expanduser() if spec.reference else WEIGHTS
-    return BundledModel(weights, name=spec.name, device=spec.device, dtype=spec.dtype)
+    return BundledModel(_weights_of(spec), name=spec.name, device=spec.device, dtype=spec.dtype)
+
+
+def _weights_of(spec: ModelSpec) -> Path:
+    """The folder of "bundled" or "bundled/FOLDER"."""
+    spec.check(reference="FOLDER", optional=True)
+    return Path(spec.reference).expanduser() if spec.reference else WEIGHTS
 
 
 def open_naive(spec: ModelSpec) -> BundledModel:
@@ -93,11 +97,15 @@ def open_naive(spec: ModelSpec) -> BundledModel:
 
 def language_of(name: str) -> Language | None:
     """The statements that a model of this world may be asked, by its name or NAME@REVISION, without opening
-    it; None for any other model."""
-    plain, bundled = name.partition("@")[0], "bundled/"
+    it; None for any other model.
+
+    Raises:
+        JuratError: "bundled/" with nothing behind the slash.
+    """
+    plain = name.partition("@")[0]
     folder = {"bundled": WEIGHTS, "naive": NAIVE}.get(plain)
-    if plain.startswith(bundled):
-        folder = Path(plain.removeprefix(bundled)).expanduser()
+    if plain.startswith("bundled/"):
+        folder = _weights_of(ModelSpec(plain))
     return None if folder is None else Language.load(folder)
 
 

@@ -76,16 +76,9 @@ class PatchGate:
 
     @classmethod
     def load(cls, folder: Path) -> PatchGate:
-        """Raises ModelError: there is none, or it is of another version."""
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
+        """Raises ModelError: there is none, it is damaged, or it is of another version."""
         with data_files.reading(folder / SETTINGS, VERSION) as settings:
-            try:
-                stored = load_file(folder / WEIGHTS)
-            except SafetensorError as error:
-                raise ValueError(str(error)) from error
-            weights = {name: stored[name].float() for name in NAMES}
+            weights = data_files.read_tensors(folder / WEIGHTS, NAMES)
             return cls(weights, tuple(settings["layers"]), float(settings["threshold"]))
 
 
