@@ -115,7 +115,9 @@ class ModelSpec:
         backend, slash = self.backend, "/" in self._plain.partition("?")[0]
         if reference and not self.reference and (slash or not optional):
             alone = f', or "{backend}" alone' if optional else ""
-            raise JuratError(f"{self.name!r} names no model.", hint=f"Name one: {backend}/{reference}{alone}.")
+            raise JuratError(
+                f"{self.name!r} names no model.", hint=f"Name one: {backend}/{reference}{alone}."
+            )
         if slash and not reference:
             example = f' or "{backend}?{options[0]}=..."' if options else ""
             raise JuratError(

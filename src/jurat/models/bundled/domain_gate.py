@@ -66,7 +66,10 @@ class Gate:
         with data_files.reading(folder / SETTINGS, VERSION) as settings:
             weights = data_files.read_tensors(folder / WEIGHTS, ("weight",))
             return cls(
-                weights["weight"], float(settings["bias"]), tuple(settings["layers"]), float(settings["threshold"])
+                weights["weight"],
+                float(settings["bias"]),
+                tuple(settings["layers"]),
+                float(settings["threshold"]),
             )
 
 
