@@ -157,10 +157,8 @@ def test_an_exam_recorded_again_replaces_its_figures_and_keeps_the_others(tmp_pa
     assert found is not None and (found.right, found.weakest) == (97, 0.94)
     assert table.reached(Need(exam="list", model="tuned"), tmp_path) is not None
     page = markdown(load_skills(), tmp_path)
-    assert (
-        "| `tuned` | caption | `knows-seeing`, `aligned`, `tuned` | 90% | 97.0% (91.5% to 99.0%) | 100 | 94.0% |"
-        in page
-    )
+    row = "| `tuned` | caption | `knows-seeing`, `aligned`, `tuned` | 90% "
+    assert f"{row}| 97.0% (91.5% to 99.0%) | 100 | 94.0% |" in page
 
 
 def test_unknown_names_on_the_command_line_list_the_known_ones() -> None:

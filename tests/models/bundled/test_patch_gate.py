@@ -72,7 +72,10 @@ def test_unreadable_gate_is_an_error(tmp_path: Path, settings: str, message: str
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda file: file.write_bytes(file.read_bytes()[: file.stat().st_size * 2 // 5]), "cannot be read: S"),
+        (
+            lambda file: file.write_bytes(file.read_bytes()[: file.stat().st_size * 2 // 5]),
+            "cannot be read: S",
+        ),
         (lambda file: file.write_bytes(b""), "cannot be read: S"),
         (lambda file: file.unlink(), "cannot be read: FileNotFoundError"),
         (lambda file: save_file({"other": torch.zeros(1)}, file), "holds no tensor '"),
