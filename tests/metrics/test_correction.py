@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from jurat.metrics import UNSURE, correct, correct_by_known
+from jurat.metrics import UNSURE, clustered_rate, correct, correct_by_known
 from jurat.metrics.correction import headline_of
 
 NAN = math.nan
@@ -235,6 +235,21 @@ def test_clusters_widen_the_interval_and_one_says_nothing():
     assert alike.interval.low < alone.interval.low and alone.interval.high < alike.interval.high
     one = correct_by_known(said, bits(90, 10), bits(10, 90), clusters=["a"] * 100).interval
     assert (one.low, one.high) == (0, 1)
+    sure = correct_by_known(said, bits(10**6, 0), bits(0, 10**6), clusters=np.repeat(range(5), 20).tolist())
+    rate = clustered_rate(said.astype(float), np.repeat(range(5), 20).tolist())
+    assert sure.interval.low < 0.4 - 0.8 * (0.4 - rate.low) and sure.interval.high > rate.high - 0.1
+
+
+def test_clustered_intervals_by_known_samples_hold_the_rate():
+    rng, held = np.random.default_rng(2), 0
+    for _ in range(500):
+        rates = rng.beta(0.8 * 3, 0.2 * 3, 16)  # an intra-cluster correlation of 1/4
+        truth = rng.random((16, 9)) < rates[:, None]
+        said = np.where(truth, rng.random((16, 9)) < 0.96, rng.random((16, 9)) > 0.97).ravel()
+        event, others = rng.random(200) < 0.96, rng.random(200) > 0.97
+        found = correct_by_known(said, event, others, clusters=np.repeat(range(16), 9).tolist())
+        held += 0.8 in found.interval
+    assert 0.93 <= held / 500 <= 0.99, held / 500
 
 
 def test_a_judge_no_better_than_chance_corrects_nothing():

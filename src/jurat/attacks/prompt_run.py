@@ -84,10 +84,15 @@ class PromptAttacker:
         }
         return Run(folder, PROMPT_ROWS, settings, fresh=fresh)
 
-    def rows(self, run: Run) -> Iterator[dict[str, Any]]:
-        """Searches for each prompt that has no row yet; yields the rows."""
+    def rows(self, run: Run, most: int | None = None) -> Iterator[dict[str, Any]]:
+        """Searches for each prompt that has no row yet; yields the rows.
+
+        Args:
+            most: only the first so many prompts.
+        """
         direction = concept_direction(self.encoder, self.pairs)
-        for item in run.pending(Item(id=str(place)) for place in range(len(self.prompts))):
+        places = range(len(self.prompts))[:most]
+        for item in run.pending(Item(id=str(place)) for place in places):
             place = int(item.id)
             (found,) = self.attack.run(self.encoder, direction, [self.prompts[place]], self.seed, first=place)
             nearer = found.text_distance < found.prompt_distance
@@ -96,10 +101,13 @@ class PromptAttacker:
             run.write(row)
             yield row
 
+    def random(self) -> list[str]:
+        """As many random tokens for each prompt, the control."""
+        return random_prompts(self.encoder, self.attack.length, len(self.prompts), self.seed + 1)
+
     def write_table(self, folder: Path) -> Path:
         """Writes `TABLE` from the rows of a finished run: each prompt, what was found, and random tokens."""
-        found = {row["id"]: row["text"] for row in read_run(folder)}
-        drawn = random_prompts(self.encoder, self.attack.length, len(self.prompts), self.seed + 1)
+        found, drawn = {row["id"]: row["text"] for row in read_run(folder)}, self.random()
         with written_aside(folder / TABLE) as aside, aside.open("w", encoding="utf-8", newline="") as file:
             table = csv.writer(file)
             table.writerow(["prompt", "attacked", "random"])

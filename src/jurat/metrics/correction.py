@@ -43,7 +43,9 @@ from jurat.metrics.intervals import (
     cluster_variance,
     clustered_rate,
     normal_quantile,
+    nothing_varies,
     satterthwaite,
+    t_quantile,
     union,
 )
 from jurat.metrics.rates import UNSURE
@@ -163,7 +165,7 @@ def correct_by_known(
     """Rogan and Gladen's estimate of a rate, by what the judge said of two other samples of known truth.
 
     Right if the judge errs as often on the items as on those samples. With clusters the interval also holds
-    the one whose variance is over them.
+    that of the effective number of items, with the t quantile of the clusters (as `clustered_rate`).
 
     Args:
         said: what the judge said of the items: 1 or 0, none undecided; at least one.
@@ -179,17 +181,17 @@ def correct_by_known(
     found = _lang_reiczigel(f, one, zero, 1.0, level, among=False)
     if isinstance(found, str):
         return _refused("rogan-gladen", True, found)
-    interval = around(found.centre, found.labels + found.rest, math.inf, level)
+    corrected = found.interval(level)
     numbers, groups = cluster_numbers(clusters, len(f))
-    if groups < len(f):
-        gain = float(one.mean() - zero.mean())
-        spread = cluster_variance((f - f.mean()) / (len(f) * gain), numbers)
-        if groups < 2:
-            interval = Interval(0.0, 1.0)
-        else:
-            df = satterthwaite([(spread, groups - 1), (found.labels, math.inf)])
-            interval = union(interval, around(found.value, spread + found.labels, df, level))
-    inside = Interval(_unit(interval.low), _unit(interval.high))
+    if groups < min(2, len(f)):
+        corrected = Interval(0.0, 1.0)
+    elif groups < len(f):
+        rate = float(f.mean())
+        variance = cluster_variance((f - rate) / len(f), numbers)
+        n = groups if nothing_varies(variance, rate) else rate * (1 - rate) / variance
+        wider = _lang_reiczigel(f, one, zero, 1.0, level, among=False, n=n, df=groups - 1)
+        corrected = union(corrected, Interval(0.0, 1.0) if isinstance(wider, str) else wider.interval(level))
+    inside = Interval(_unit(corrected.low), _unit(corrected.high))
     return Corrected("rogan-gladen", _unit(found.value), inside, True, shares=(found.labels, found.rest))
 
 
@@ -323,9 +325,12 @@ class _Estimate:
     influence: NDArray[np.float64]
     """Each item's influence on the value."""
 
+    def interval(self, level: float) -> Interval:
+        """Without regard to clusters; may reach out of [0, 1]."""
+        return around(self.centre, self.labels + self.rest, self.df, level)
+
     def corrected(self, method: Method, valid: bool, data: _Data) -> Corrected:
-        plain = around(self.centre, self.labels + self.rest, self.df, data.level)
-        interval = data.interval(self.value, plain, self.influence)
+        interval = data.interval(self.value, self.interval(data.level), self.influence)
         return Corrected(method, _unit(self.value), interval, valid, shares=(self.labels, self.rest))
 
 
@@ -409,6 +414,8 @@ def _lang_reiczigel(
     level: float,
     *,
     among: bool,
+    n: float | None = None,
+    df: float = math.inf,
 ) -> _Estimate | str:
     """Rogan and Gladen's estimate with Lang and Reiczigel's adjusted centre and variance (their equations 4,
     6, 7 and 15 to 17), without influences; or why it is refused.
@@ -418,12 +425,14 @@ def _lang_reiczigel(
         event: what was said of items with the event, whose mean is the sensitivity.
         others: what was said of items without it.
         among: whether these are among the items, so that a part of the variance would be counted twice.
+        n: effective number of items; None for their number.
+        df: degrees of freedom of the quantile.
     """
-    m1, m0, n = len(event), len(others), len(f)
+    m1, m0, n = len(event), len(others), len(f) if n is None else n
     if not m1 or not m0:
         return "no label of the event" if not m1 else "no label without the event"
     q, se, sp = float(f.mean()), float(event.mean()), float(1 - others.mean())
-    z2 = normal_quantile(level) ** 2 * share
+    z2 = t_quantile(df, level) ** 2 * share
     n_, m1_, m0_ = n + z2, m1 + 2 * share, m0 + 2 * share
     q_, se_, sp_ = (n * q + z2 / 2) / n_, (m1 * se + share) / m1_, (m0 * sp + share) / m0_
     gain, gain_ = se + sp - 1, se_ + sp_ - 1
@@ -439,7 +448,7 @@ def _lang_reiczigel(
     # Never less than what N items with exact labels would leave.
     total = max((labels + judged - twice) / gain_**2, inside * (1 - inside) / n)
     labels /= gain_**2
-    return _Estimate(value, centre, labels, total - labels, math.inf, np.zeros(n))
+    return _Estimate(value, centre, labels, total - labels, df, np.zeros(len(f)))
 
 
 def _more_labels(data: _Data, found: Corrected) -> int | None:

@@ -145,7 +145,7 @@ def _kernel(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float6
 
 
 def _by_cluster(values: NDArray[np.float64], numbers: NDArray[np.intp], count: int) -> NDArray[np.float64]:
-    return np.bincount(numbers, values, minlength=count)
+    return np.bincount(numbers, values, minlength=count).astype(float)
 
 
 def _variances(without: NDArray[np.float64], without_real: NDArray[np.float64]) -> list[tuple[float, float]]:

@@ -78,6 +78,7 @@ def load_pipeline(folder: Path, device: str | None = None, dtype: str | None = N
                 **networks,
                 dtype=kind,
                 local_files_only=True,
+                low_cpu_mem_usage=_has_accelerate(),
                 safety_checker=None,
                 feature_extractor=None,
                 requires_safety_checker=False,
@@ -137,8 +138,7 @@ def _network(folder: Path, dtype: Any) -> Any:
     """A network for inference. Raises ModelError where weights are missing, which the libraries would
     initialise at random."""
     library, kind = NETWORKS[folder.name]
-    # Diffusers warns where it is to use accelerate and cannot.
-    more = {"low_cpu_mem_usage": find_spec("accelerate") is not None} if library == "diffusers" else {}
+    more = {"low_cpu_mem_usage": _has_accelerate()} if library == "diffusers" else {}
     network, report = getattr(import_module(library), kind).from_pretrained(
         str(folder),
         dtype=dtype,
@@ -149,6 +149,11 @@ def _network(folder: Path, dtype: Any) -> Any:
     )
     check_complete(str(folder), network, report)
     return network.eval().requires_grad_(False)
+
+
+def _has_accelerate() -> bool:
+    """What diffusers loads weights with; it warns where it is to use it and cannot."""
+    return find_spec("accelerate") is not None
 
 
 def _check_tokenizer(folder: Path, tokenizer: Any, network: Any) -> None:

@@ -40,17 +40,21 @@ def open_pipeline(spec: ModelSpec) -> DiffusionModel:
     """Opens the model that a spec names, with the options `steps`, `guidance`, `batch` and `download`."""
     spec.check("steps", "guidance", "batch", "download", reference="NAME_OR_PATH")
     options = spec.options
-    chosen = {
-        "steps": _whole(options, "steps", 50),
-        "guidance": _number(options, "guidance", 7.5, 0.0),
-        "batch": _whole(options, "batch", 8),
-    }
+    steps, batch = _whole(options, "steps", 50), _whole(options, "batch", 8)
+    guidance = _number(options, "guidance", 7.5, 0.0)
     if (download := options.get("download", "false")) not in ("true", "false"):
         raise JuratError(f"The option download is {download!r}; it is true or false.")
     folder = find_checkpoint(spec.reference, download=download == "true")
     pipe = load_pipeline(folder, spec.device, spec.dtype)
-    _check_pipeline(folder, pipe, chosen["steps"])
-    return DiffusionModel(pipe, name=spec.name, revision=checkpoint_digest(folder), **chosen)
+    _check_pipeline(folder, pipe, steps)
+    return DiffusionModel(
+        pipe,
+        name=spec.name,
+        revision=checkpoint_digest(folder),
+        steps=steps,
+        guidance=guidance,
+        batch=batch,
+    )
 
 
 class DiffusionModel(TextToImage):
