@@ -20,7 +20,7 @@ from jurat.text import counted, printable
 if TYPE_CHECKING:
     from jurat.metrics import Table
 
-__all__ = ["as_markdown", "draw_figure", "sections_of", "write_text_to_image"]
+__all__ = ["as_markdown", "draw_figure", "provenance_lines", "sections_of", "write_text_to_image"]
 
 Row = Mapping[str, Any]
 _NAMES = {
@@ -61,7 +61,7 @@ def write_text_to_image(out: Path, results: Mapping[str, Any], table: Table) -> 
 
 def as_markdown(results: Mapping[str, Any]) -> str:
     """Provenance, and all sections."""
-    lines = ["# Results of `jurat bench text-to-image`", "", *_head(results["provenance"])]
+    lines = ["# Results of `jurat bench text-to-image`", "", *provenance_lines(results["provenance"])]
     for section in sections_of(results):
         lines += section_lines(section)
     return "\n".join(lines) + "\n"
@@ -81,7 +81,8 @@ def sections_of(results: Mapping[str, Any]) -> list[Section]:
     return [section for section in made if section is not None]
 
 
-def _head(told: Row) -> Iterator[str]:
+def provenance_lines(told: Row) -> Iterator[str]:
+    """Where results come from."""
     model, suite, counts = told["model"], told["suite"], told["counts"]
     judges = "; ".join(printable(f"{label} is {name}") for label, name in told["judges"].items())
     yield f"`{told['command']}`"
@@ -274,6 +275,10 @@ def _left_out(told: Row) -> Section | None:
         f"{each['removal']}, {each['defense'] or 'all defenses'}: "
         f"{'broke: ' * each['failed']}{each['reason']}"
         for each in told["left_out"]
+    ]
+    notes += [
+        f"{counted(each['pictures'], 'picture')} of {each['split']}: {each['reason']}"
+        for each in told["not_made"]
     ]
     reasons: dict[tuple[str, str, str], list[str]] = {}
     for each in told["not_judged"]:

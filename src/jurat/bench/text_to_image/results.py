@@ -9,6 +9,7 @@ every share has bounds for whatever those pictures show. Undecided ones are deci
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
@@ -52,6 +53,7 @@ INTERVALS = (
 JUDGED, REFUSED, FAILED = "judged", "refused", "failed"
 _GATE = "out_of_domain"
 _SHOWN, _WORST = "shown", "shown at worst"
+_MUST_SHOW = {"asked": "must show"}
 
 
 def results_of(plan: TextToImagePlan, progress: RunProgress) -> tuple[dict[str, Any], Table]:
@@ -89,6 +91,11 @@ def _provenance(plan: TextToImagePlan, progress: RunProgress) -> dict[str, Any]:
         "intervals": INTERVALS,
         "runs": runs_of((*progress.origins, *progress.judged.origins)),
         "left_out": [asdict(each) for each in progress.left_out],
+        "not_made": [
+            {"split": split, "reason": why, "pictures": count}
+            for split, pictures in plan.pictures.items()
+            for why, count in Counter(each.error for each in pictures if each.error).items()
+        ],
         "not_judged": [
             {
                 "judge": each["model"],
@@ -406,14 +413,14 @@ def _quality(
 def _agreement(cell: Table) -> dict[str, Any]:
     """The share of pictures in which the judge sees every object that they must show."""
     found = _agreed(cell)
-    pictures = {unit.rpartition("/")[0] for unit in cell.units.tolist()}
+    pictures = {unit.rpartition("/")[0] for unit in cell.where(_MUST_SHOW).units.tolist()}
     return {"n": len(pictures), "unknown": len(pictures) - len(found.units), "agreement": rate(found)}
 
 
 def _agreed(cell: Table) -> Values:
     """1 where the judge sees all objects that a picture must show, 0 where it misses one; no picture of an
     object of which nothing is known."""
-    rows = cell.where({"asked": "must show"})
+    rows = cell.where(_MUST_SHOW)
     said: dict[str, list[int]] = {}
     places: dict[str, str] = {}
     for unit, value, place in zip(
