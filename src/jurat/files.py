@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from errno import EINVAL, ENOLCK, ENOTDIR, ENOTSUP, EOPNOTSUPP
 from pathlib import Path
+from zlib import crc32
 
 from jurat.errors import JuratError
 from jurat.text import reason
@@ -65,6 +67,12 @@ def check_folder(folder: Path) -> None:
         raise JuratError(f"{folder} cannot be written: {there} is not a folder.")
     if not os.access(there, os.W_OK | os.X_OK):
         raise JuratError(f"{folder} cannot be written: {there} is read-only.")
+
+
+def file_name(text: str) -> str:
+    """A name for a file or folder; no other text has it."""
+    plain = re.sub(r"[^\w.-]+", "-", text)
+    return plain if plain == text else f"{plain[:60]}-{crc32(text.encode()):08x}"
 
 
 def beside(path: Path, suffix: str) -> Path:

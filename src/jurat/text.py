@@ -9,6 +9,8 @@
 | `one_line` | a long or hostile text in a message: one line, cut |
 | `reason` | an exception in a message: its text by `one_line` |
 | `counted` | a number with what it counts |
+
+`is_unicode` tells a text that UTF-8 can hold.
 """
 
 from __future__ import annotations
@@ -33,6 +35,11 @@ def printable(text: str) -> str:
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii") for c in text
     )
+
+
+def is_unicode(text: str) -> bool:
+    """Whether UTF-8 can hold the text: it has no lone surrogates."""
+    return text.isascii() or not any("\ud800" <= c <= "\udfff" for c in text)
 
 
 def counted(count: int, one: str, many: str | None = None) -> str:

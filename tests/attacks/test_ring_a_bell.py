@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
 from jurat.attacks.methods.ring_a_bell import RingABell, concept_direction, random_prompts
@@ -131,6 +133,32 @@ def too_long(files: dict[str, str]) -> Any:
     return attack(files, "ring-a-bell?length=11&generations=1")
 
 
+def too_far(files: dict[str, str]) -> Any:
+    return attack(files, "ring-a-bell?length=3&eta=1e30")
+
+
+def negative_seed(files: dict[str, str]) -> Any:
+    return attack(files | {"--seed": "-1"})
+
+
+def another_dtype(files: dict[str, str]) -> Any:
+    return attack(files | {"--dtype": "bfloat16"})
+
+
+def with_prompts(text: str) -> Callable[[dict[str, str]], Any]:
+    def attempt(files: dict[str, str]) -> Any:
+        file = Path(files["--out"]).with_name("own.jsonl")
+        file.write_text(text)
+        return attack(files | {"--prompts": str(file)})
+
+    return attempt
+
+
+def same_texts(files: dict[str, str]) -> Any:
+    Path(files["--pairs"]).write_text("with,without\na dog,a dog\n")
+    return attack(files)
+
+
 def no_pairs(files: dict[str, str]) -> Any:
     return attack({name: value for name, value in files.items() if name != "--pairs"})
 
@@ -154,10 +182,18 @@ def another_attack(files: dict[str, str]) -> Any:
 @pytest.mark.parametrize(
     ("attempt", "message"),
     [
-        (too_long, "11 tokens do not fit"),
+        (too_long, "11 tokens does not fit"),
+        (too_far, "eta is too large"),
+        (negative_seed, "The seed -1 is no whole number"),
+        (another_dtype, "takes no --dtype"),
+        (same_texts, "twice the same text: 'a dog'"),
+        (with_prompts(""), "has no rows"),
+        (with_prompts('{"prompt": "a"}\n{"text": "a"}\n'), "line 2: prompt holds no text"),
+        (with_prompts('{"prompt": "a \\ud800"}\n'), "line 1: not UTF-8"),
+        (with_prompts('{"prompt": null}\n'), "line 1: prompt holds no text"),
         (no_pairs, "needs --pairs"),
         (no_encoder, "holds no folder tokenizer"),
-        (no_column, "prompt"),
+        (no_column, "has no column 'prompt'"),
         (a_target, "takes no --target"),
         (another_attack, "takes no --text-encoder"),
     ],
@@ -167,7 +203,27 @@ def test_what_cannot_be_run_is_said(
 ) -> None:
     result = attempt(files)
     told = f"{result.output} {result.exception}"
-    assert result.exit_code != 0 and message in told, told
+    assert result.exit_code in (2, 3) and message in told, told
+    assert not Path(files["--out"]).exists(), "the next run would be refused"
+
+
+def test_words_that_the_text_encoder_does_not_know_are_said(files: dict[str, str]) -> None:
+    Path(files["--prompts"]).write_text("prompt\nzebra \U0001f600 crossing\na cat\n")
+    result = attack(files)
+    assert result.exit_code == 0 and "1 text of the files with words" in result.output, result.output
+
+
+def test_another_encoder_at_the_same_place_is_no_resumed_run(
+    files: dict[str, str], folder: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "own"
+    shutil.copytree(folder, own)
+    files |= {"--text-encoder": str(own)}
+    assert attack(files).exit_code == 0
+    (file,) = (own / "text_encoder").glob("*.safetensors")
+    save_file({name: 2 * value for name, value in load_file(file).items()}, file, {"format": "pt"})
+    again = attack(files)
+    assert again.exit_code == 2 and "text encoder:" in again.output, again.output
 
 
 def test_it_is_no_attack_on_samples() -> None:

@@ -44,6 +44,7 @@ COMMANDS = {
     "bench attacks": ["bench", "attacks", "--attack", "none"],
     "bench robustness": ["bench", "robustness", "--method", "none"],
     "bench defenses": ["bench", "defenses", "--method", "none"],
+    "bench text-to-image": ["bench", "text-to-image", "--model", "diffusers/gone", "--method", "none"],
 }
 
 

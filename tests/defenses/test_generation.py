@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -87,7 +87,7 @@ def test_settings_say_where_they_come_from(defense: str) -> None:
         ("dual-latent?strength=0&context=tree", PROMPTS),
         ("dual-latent?threshold=1&context=tree", PROMPTS),
         ("dual-latent?strength=1&threshold=0&context=tree", ["tree", "tree"]),
-        ("sld?concept=dog&warm_up=4", PROMPTS),
+        ("sld?concept=dog&warm_up=0&scale=0&momentum_scale=0", PROMPTS),
         ("uce?concept=dog&guide=dog", PROMPTS),
     ],
 )
@@ -148,6 +148,22 @@ def test_esd_moves_the_noise_towards_its_target(model: DiffusionModel, tmp_path:
     )
 
 
+def test_an_edit_is_kept_and_made_anew_for_another_model_or_settings(
+    model: DiffusionModel, tmp_path: Path
+) -> None:
+    file, esd = tmp_path / "kept" / "esd.safetensors", Esd(concept="dog", steps=2, rate=1e-2)
+    first = pixels(esd.over(model, file).generate(PROMPTS))
+    made = file.stat().st_mtime_ns
+    assert np.array_equal(pixels(esd.over(model, file).generate(PROMPTS)), first)
+    assert file.stat().st_mtime_ns == made, "it was tuned again"
+    replace(esd, steps=3).over(model, file)
+    assert file.stat().st_mtime_ns > made
+    made = file.stat().st_mtime_ns
+    file.write_bytes(file.read_bytes()[:100])
+    assert np.array_equal(pixels(esd.over(model, file).generate(PROMPTS)), first), "a cut file is made anew"
+    assert file.stat().st_mtime_ns > made
+
+
 def test_defenses_compose_by_name(name: str, model: DiffusionModel) -> None:
     both = open_text_to_image(f"{name} + dual-latent?context=tree + uce?concept=dog&guide=tree", device="cpu")
     within = open_generation_defense("uce?concept=dog&guide=tree").over(model)
@@ -158,6 +174,20 @@ def test_defenses_compose_by_name(name: str, model: DiffusionModel) -> None:
 
 def no_such_file(model: DiffusionModel, folder: Path) -> object:
     return Esd(concept="dog", weights=str(folder / "absent.safetensors")).over(model)
+
+
+def another_concept(model: DiffusionModel, folder: Path) -> object:
+    esd = Esd(concept="cat", steps=1)
+    esd.save(esd.edit(model), folder / "cat.safetensors")
+    return Esd(concept="dog", weights=str(folder / "cat.safetensors")).over(model)
+
+
+def too_late(model: DiffusionModel, folder: Path) -> object:
+    return Sld(concept="dog").over(model).generate(PROMPTS)
+
+
+def diverges(model: DiffusionModel, folder: Path) -> object:
+    return Esd(concept="dog", steps=4, rate=1e30).over(model)
 
 
 def another_model(model: DiffusionModel, folder: Path) -> object:
@@ -177,6 +207,10 @@ def another_model(model: DiffusionModel, folder: Path) -> object:
         (lambda model, _: Uce(concept="a").over(Uce(concept="b").over(model)), "needs the parts"),
         (no_such_file, "cannot be read"),
         (another_model, "weights of another model: x"),
+        (another_concept, "removes 'cat', not 'dog'"),
+        (too_late, "begins after 10 steps, and a picture takes 4"),
+        (diverges, "diverged"),
+        (lambda model, _: open_generation_defense("uce?concept=;"), "needs a concept to remove"),
     ],
 )
 def test_what_cannot_be_is_refused(

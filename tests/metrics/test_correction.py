@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from jurat.metrics import UNSURE, correct
+from jurat.metrics import UNSURE, clustered_rate, correct, correct_by_known
 from jurat.metrics.correction import headline_of
 
 NAN = math.nan
@@ -193,3 +193,80 @@ def test_without_labels_only_the_raw_rate_is_there():
     found = correct(np.array([1, 0, 0, UNSURE]), np.full(4, NAN), sampling="random")
     assert found.headline == "none" and found.raw == pytest.approx(1 / 3) and found.undecided == 1
     assert all(math.isnan(each.value) and each.problem for each in found.estimates.values())
+
+
+# --- other samples of known truth ------------------------------------------------------------------
+
+
+def bits(ones: int, zeros: int) -> np.ndarray:
+    return np.r_[np.ones(ones), np.zeros(zeros)]
+
+
+def test_known_samples_give_lang_and_reiczigels_interval():
+    """Of separate samples; `prevSeSp(AP=0.3, nP=200, Se=0.9, nSe=50, Sp=0.8, nSp=150)` of the R package
+    asht has these equations."""
+    n, m1, m0, q, se, sp, z = 200, 50, 150, 0.3, 0.9, 0.8, 1.959964
+    found = correct_by_known(bits(60, 140), bits(45, 5), bits(30, 120))
+    assert found.value == pytest.approx((q + sp - 1) / (se + sp - 1))
+    n_, m1_, m0_ = n + z * z, m1 + 2, m0 + 2
+    q_, se_, sp_ = (n * q + z * z / 2) / n_, (m1 * se + 1) / m1_, (m0 * sp + 1) / m0_
+    p_ = (q_ + sp_ - 1) / (se_ + sp_ - 1)
+    shift = 2 * z * z * (p_ * se_ * (1 - se_) / m1_ - (1 - p_) * sp_ * (1 - sp_) / m0_)
+    variance = q_ * (1 - q_) / n_ + p_**2 * se_ * (1 - se_) / m1_ + (1 - p_) ** 2 * sp_ * (1 - sp_) / m0_
+    half = z * variance**0.5 / (se_ + sp_ - 1)
+    assert (found.interval.low, found.interval.high) == pytest.approx((p_ + shift - half, p_ + shift + half))
+
+
+def test_a_judge_without_mistakes_leaves_the_rate_and_the_doubt_of_few_known_items():
+    many = correct_by_known(bits(30, 70), bits(5000, 0), bits(0, 5000))
+    few = correct_by_known(bits(30, 70), bits(20, 0), bits(0, 20))
+    assert many.value == few.value == pytest.approx(0.3)
+    assert few.interval.low < many.interval.low < 0.3 < many.interval.high < few.interval.high
+    assert many.interval.high - many.interval.low == pytest.approx(
+        2 * 1.96 * (0.3 * 0.7 / 100) ** 0.5, rel=0.05
+    )
+
+
+def test_clusters_widen_the_interval_and_one_says_nothing():
+    said = np.repeat([1, 1, 0, 0, 0], 20)
+    alone = correct_by_known(said, bits(90, 10), bits(10, 90))
+    alike = correct_by_known(said, bits(90, 10), bits(10, 90), clusters=np.repeat(range(5), 20).tolist())
+    assert alike.value == alone.value
+    assert alike.interval.low < alone.interval.low and alone.interval.high < alike.interval.high
+    one = correct_by_known(said, bits(90, 10), bits(10, 90), clusters=["a"] * 100).interval
+    assert (one.low, one.high) == (0, 1)
+    sure = correct_by_known(said, bits(10**6, 0), bits(0, 10**6), clusters=np.repeat(range(5), 20).tolist())
+    rate = clustered_rate(said.astype(float), np.repeat(range(5), 20).tolist())
+    assert sure.interval.low < 0.4 - 0.8 * (0.4 - rate.low) and sure.interval.high > rate.high - 0.1
+
+
+def test_clustered_intervals_by_known_samples_hold_the_rate():
+    rng, held = np.random.default_rng(2), 0
+    for _ in range(500):
+        rates = rng.beta(0.8 * 3, 0.2 * 3, 16)  # an intra-cluster correlation of 1/4
+        truth = rng.random((16, 9)) < rates[:, None]
+        said = np.where(truth, rng.random((16, 9)) < 0.96, rng.random((16, 9)) > 0.97).ravel()
+        event, others = rng.random(200) < 0.96, rng.random(200) > 0.97
+        found = correct_by_known(said, event, others, clusters=np.repeat(range(16), 9).tolist())
+        held += 0.8 in found.interval
+    assert 0.93 <= held / 500 <= 0.99, held / 500
+
+
+def test_a_judge_no_better_than_chance_corrects_nothing():
+    found = correct_by_known(bits(30, 70), bits(5, 15), bits(10, 10))
+    assert math.isnan(found.value) and "no better than chance" in found.problem
+    assert "no label of the event" in correct_by_known(bits(1, 1), bits(0, 0), bits(0, 3)).problem
+    for wrong in ([UNSURE, 1], []):
+        with pytest.raises(ValueError, match="0 or 1"):
+            correct_by_known(wrong, bits(3, 0), bits(0, 3))
+
+
+@pytest.mark.parametrize(("rate", "se", "sp"), [(0.1, 0.95, 0.98), (0.5, 0.8, 0.9), (0.9, 0.99, 0.9)])
+def test_intervals_by_known_samples_hold_the_rate(rate: float, se: float, sp: float):
+    rng, held = np.random.default_rng(1), 0
+    for _ in range(600):
+        truth = rng.random(150) < rate
+        said = np.where(truth, rng.random(150) < se, rng.random(150) > sp)
+        event, others = rng.random(100) < se, rng.random(100) > sp
+        held += rate in correct_by_known(said, event, others).interval
+    assert 0.93 <= held / 600 <= 0.99, held / 600

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from jurat.errors import JuratError
 from jurat.models import (
@@ -21,8 +23,9 @@ from jurat.models import (
     TextToImageWrapper,
     open_text_to_image,
 )
-from jurat.models.diffusion.checkpoint import load_text_encoder
-from jurat.models.diffusion.pipeline import DiffusionModel, picture_seed
+from jurat.models.diffusion.checkpoint import checkpoint_digest, load_text_encoder, text_encoder_digest
+from jurat.models.diffusion.pipeline import DiffusionModel
+from jurat.models.text_to_image import picture_seed
 
 from .tiny_diffusion import SCHEDULERS, SIDE, make_checkpoint
 
@@ -71,6 +74,22 @@ def test_a_picture_depends_on_prompt_seed_and_place_only(folder: Path, model: Di
     assert np.abs(pixels(model.generate(["a cat", *PROMPTS[1:]], 1)) - together)[0].max() > 0, (
         "another prompt"
     )
+    assert np.abs(pixels(model.generate(PROMPTS[2:], 1, first=2)) - together[2:]).max() <= 1, (
+        "from a place on"
+    )
+
+
+def test_codec_alone_gives_the_picture_back(model: DiffusionModel) -> None:
+    pictures = [Image.new("RGB", (SIDE, SIDE), color) for color in ("red", "blue", "white")]
+    made = model.reconstruct(pictures)
+    with torch.no_grad():
+        given = model._pipe.image_processor.preprocess(pictures)
+        latents = model._pipe.vae.encode(given).latent_dist.mean
+        theirs = model._pipe.image_processor.postprocess(model._pipe.vae.decode(latents).sample)
+    assert np.abs(pixels(made) - pixels(theirs)).max() <= 1 and model.side == SIDE
+    assert model.reconstruct([]) == []
+    with pytest.raises(ValueError, match="not 16 pixels wide and high"):
+        model.reconstruct([Image.new("RGB", (SIDE, 8))])
 
 
 class SecondStream(SamplingHook):
@@ -136,7 +155,28 @@ def weights_elsewhere(folder: Path) -> None:
 
 
 def _edit(file: Path, **values: object) -> None:
-    file.write_text(json.dumps(json.loads(file.read_text()) | values))
+    known = json.loads(file.read_text()) | values
+    file.write_text(json.dumps({name: value for name, value in known.items() if value != GONE}))
+
+
+GONE = "no such key"
+
+
+def lacks(part: str, tensor: str) -> Callable[[Path], None]:
+    def damage(folder: Path) -> None:
+        (file,) = (folder / part).glob("*.safetensors")
+        save_file({n: v for n, v in load_file(file).items() if tensor not in n}, file, {"format": "pt"})
+
+    return damage
+
+
+def cut(folder: Path) -> None:
+    (file,) = (folder / "unet").glob("*.safetensors")
+    file.write_bytes(file.read_bytes()[:40_000])
+
+
+def edits(name: str, **values: object) -> Callable[[Path], None]:
+    return lambda folder: _edit(folder / name, **values)
 
 
 @pytest.mark.parametrize(
@@ -148,6 +188,18 @@ def _edit(file: Path, **values: object) -> None:
         (weights_elsewhere, "outside its folder"),
         (lambda folder: (folder / "model_index.json").unlink(), "holds no model_index.json"),
         (lambda folder: (folder / "unet/config.json").write_text("{"), "could not be loaded"),
+        (cut, "could not be loaded"),
+        (lacks("unet", "attn2.to_k"), "they would be initialised at random"),
+        (lacks("vae", "decoder.conv_in"), "they would be initialised at random"),
+        (lacks("text_encoder", "fc1.weight"), "they would be initialised at random"),
+        (
+            edits("model_index.json", unet=["diffusers", "UNet3DConditionModel"]),
+            "only a UNet2DConditionModel",
+        ),
+        (edits("text_encoder/config.json", model_type="t5"), "of type 't5'; only a CLIPTextModel"),
+        (edits("unet/config.json", sample_size=[8, 8]), "no square pictures"),
+        (edits("tokenizer/tokenizer_config.json", pad_token=GONE), "has no token for pad"),
+        (edits("tokenizer/tokenizer_config.json", model_max_length=GONE), "and the text encoder reads 12"),
     ],
 )
 def test_what_may_not_be_read_is_refused(
@@ -165,6 +217,9 @@ def test_what_may_not_be_read_is_refused(
     [
         ("diffusers/{folder}?steps=none", "option steps is 'none'"),
         ("diffusers/{folder}?stepz=3", "no option 'stepz'"),
+        ("diffusers/{folder}?steps=2.5", "steps is '2.5'; it is a whole number"),
+        ("diffusers/{folder}?steps=1001", "steps is 1,001; the scheduler in .* takes 1,000 at most"),
+        ("diffusers/{folder}?download=yes", "download is 'yes'; it is true or false"),
         ("diffusers", "names no model"),
         ("difusers/x", "no text-to-image model 'difusers/x'"),
         ("diffusers/no/such/folder", "There is no folder 'no/such/folder'"),
@@ -174,6 +229,39 @@ def test_what_may_not_be_read_is_refused(
 def test_names_that_open_nothing(name: str, message: str, folder: Path) -> None:
     with pytest.raises(JuratError, match=message):
         open_text_to_image(name.format(folder=folder), device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("prompts", "seed", "message"),
+    [
+        ("a dog", 0, "not one text"),
+        ([3], 0, "not int"),
+        (["a \ud800 dog"], 0, "no valid Unicode"),
+        (["a dog"], -1, "no whole number from 0"),
+        (["a dog"], 1.5, "no whole number from 0"),
+    ],
+)
+def test_what_cannot_be_drawn_is_said(prompts: Any, seed: Any, message: str, model: DiffusionModel) -> None:
+    with pytest.raises(JuratError, match=message):
+        model.generate(prompts, seed)
+
+
+def test_pictures_of_no_numbers_are_no_black_pictures(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "copy")
+    (file,) = (tmp_path / "copy/unet").glob("*.safetensors")
+    save_file({name: value * float("nan") for name, value in load_file(file).items()}, file, {"format": "pt"})
+    model = open_text_to_image(f"diffusers/{tmp_path / 'copy'}?steps=1", device="cpu")
+    with pytest.raises(ModelError, match="holds no numbers"):
+        model.generate(["a dog"])
+
+
+def test_revision_is_of_weights_and_settings(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "copy")
+    before = checkpoint_digest(folder)
+    assert checkpoint_digest(tmp_path / "copy") == before
+    _edit(tmp_path / "copy/scheduler/scheduler_config.json", beta_end=0.02)
+    assert checkpoint_digest(tmp_path / "copy") != before
+    assert text_encoder_digest(tmp_path / "copy") == text_encoder_digest(folder)
 
 
 def test_a_closed_model_says_so(folder: Path) -> None:

@@ -567,6 +567,8 @@ def test_text_to_image_compares_defenses_of_a_checkpoint(written, tmp_path: Path
     folder = make_checkpoint(tmp_path / "tiny")
     sizes = ("--pictures", "1", "--runs", "1", "--tuning", "1", "--device", "cpu", "--concept", "dog")
     _, _, rows, told = written("text_to_image", *sizes, f"{folder}?steps=2")
+    *rows, searched = rows
+    assert searched["attack"] == "ring-a-bell" and searched["encoded"] > 0 and searched["tokens"] == 10
     assert [row["defense"] for row in rows] == ["none", "sld", "esd", "uce", "dual-latent"]
     assert rows[0]["ratio"] == 1 and all(row["seconds"] > 0 for row in rows)
     assert "- dual-latent / none: " in told

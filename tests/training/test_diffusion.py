@@ -9,9 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from jurat.bench.text_to_image.page import write_text_to_image
+from jurat.bench.text_to_image.results import results_of
+from jurat.errors import JuratError
 from jurat.models import open_text_to_image
 from jurat.pictograms.objects import GROUPS, NUMBER, OBJECTS
+from training.diffusion import __main__ as command
 from training.diffusion import scenes
 from training.diffusion.architecture import (
     build_text_encoder,
@@ -24,7 +29,10 @@ from training.diffusion.export import export, pipeline_of
 from training.diffusion.prompts import EMPTY, write
 from training.lineage import load_parts, read_lineage, save_stage
 from training.loop import train
+from training.marked_page import END, mark_of, with_part
 from training.stages import Task, maker_of, stages
+
+from ..bench import test_text_to_image as compared
 
 
 def test_scenes_hold_one_or_two_of_the_objects() -> None:
@@ -94,3 +102,36 @@ def test_the_card_counts_what_was_not_judged(stage: Path) -> None:
     card = card_of(read_lineage(stage), found, dict.fromkeys(scenes.NAMES, 0.5))
     assert "| kitchen knife | 75.0 (40.9-92.9) | 1 of 8 |" in card
     assert "| all | 75.0 (65.5-82.6) | 12 of 96 |" in card and "stage `codec`" in card
+
+
+# --- the page ------------------------------------------------------------------------------------
+
+
+def test_page_has_the_results_that_there_are() -> None:
+    page = command.PAGE.read_text(encoding="utf-8")
+    found = command.tables(command.read_results(command.RESULTS))
+    assert with_part(page, command.COMMAND, found) == page, f"run {command.COMMAND}"
+
+
+def test_results_of_a_run_are_put_on_the_page_by_one_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "suite.yaml").write_text(compared.SUITE)
+    plan = compared.plan_of(tmp_path / "suite.yaml", tmp_path, command="jurat bench text-to-image")
+    write_text_to_image(tmp_path / "run", *results_of(plan, compared.said(plan, compared.as_claimed)))
+    page, results = tmp_path / "page.md", tmp_path / "results" / "text-to-image.json"
+    for name, path in (("PAGE", page), ("RESULTS", results), ("FIGURE", results.with_suffix(".svg"))):
+        monkeypatch.setattr(command, name, path)
+    page.write_text(with_part(f"# T\n\n{mark_of(command.COMMAND)}\n{END}\nMore.\n", command.COMMAND, "old\n"))
+    run = CliRunner().invoke
+    assert run(command.app, ["table"]).exit_code == 0 and command.NONE_YET in page.read_text()
+    assert (
+        run(command.app, ["table", str(tmp_path / "run"), "--check"]).exit_code == 1 and not results.exists()
+    )
+    assert run(command.app, ["table", str(tmp_path / "run")]).exit_code == 0
+    text = page.read_text()
+    assert "### What holds, and what does not" in text and "\n## " not in text and text.endswith("More.\n")
+    assert "](results/text-to-image.svg)" in text and results.with_suffix(".svg").exists()
+    assert run(command.app, ["table", "--check"]).exit_code == 0
+    page.write_text("# T\n")
+    assert isinstance(run(command.app, ["table"]).exception, JuratError)

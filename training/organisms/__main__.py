@@ -6,7 +6,6 @@ Run it from the root of a clone of the repository; it needs the extras `local` a
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,15 +13,14 @@ from typing import Annotated, Any
 
 import typer
 
-from jurat.errors import JuratError
 from jurat.models.hf.torchvision_import import prepare_torchvision
+from training.marked_page import with_part
 
 prepare_torchvision()
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
 PAGE = Path(__file__).parents[2] / "docs" / "organisms.md"
-MARK = "<!-- the tables are made by: python -m training.organisms table -->"
-END = "<!-- end of the tables -->"
+COMMAND = "python -m training.organisms table"
 
 Only = Annotated[list[str] | None, typer.Option("--exam", help="An exam; repeat for more. Default: all.")]
 
@@ -131,7 +129,7 @@ def table(
     page = PAGE.read_text(encoding="utf-8")
     made = with_tables(page)
     if check and made != page:
-        print("docs/organisms.md is out of date; run python -m training.organisms table", file=sys.stderr)
+        print(f"docs/organisms.md is out of date; run {COMMAND}", file=sys.stderr)
         raise typer.Exit(1)
     PAGE.write_text(made, encoding="utf-8")
 
@@ -140,12 +138,7 @@ def with_tables(page: str) -> str:
     """A page with the tables of today between its marks."""
     from training.organisms.table import load_skills, markdown
 
-    inside = re.compile(re.escape(MARK) + r"\n.*?" + re.escape(END), re.DOTALL)
-    text = f"{MARK}\n\n{markdown(load_skills())}\n{END}"
-    made, count = inside.subn(lambda _: text, page)
-    if count != 1:
-        raise JuratError(f"The page has not one place for the tables: {MARK}")
-    return made
+    return with_part(page, COMMAND, markdown(load_skills()))
 
 
 def _known(what: str, name: str, names: Sequence[str] | Any) -> None:

@@ -14,6 +14,8 @@ from jurat.content import Item
 from jurat.errors import JuratError
 from jurat.files import written_aside
 from jurat.metrics.row_files import read_rows
+from jurat.models import full_name
+from jurat.models.text_to_image import picture_seed
 from jurat.runs import RowSchema, Run
 from jurat.runs import read_rows as read_run
 from jurat.runs.arrow import ArrowSchema
@@ -62,21 +64,35 @@ class PromptAttacker:
     seed: int = 0
 
     def open_run(self, folder: Path, *, fresh: bool = False) -> Run:
-        """A folder for the rows: a new run, or one that is resumed. Raises JuratError as `Run` does."""
+        """A folder for the rows: a new run, or one that is resumed.
+
+        Raises:
+            JuratError: as `Run` does; or the attack cannot be run, which leaves the folder as it is.
+        """
+        self.attack.check(self.encoder)
+        direction = concept_direction(self.encoder, self.pairs)
+        for prompt in self.prompts:
+            self.attack.target(self.encoder, direction, prompt)
+        picture_seed(self.seed, 0)
         settings = {
             "attack": self.name,
             "attack_settings": asdict(self.attack),
-            "text_encoder": self.encoder.name,
+            "text_encoder": full_name(self.encoder),
             "pairs": [list(pair) for pair in self.pairs],
             "prompts": list(self.prompts),
             "seed": self.seed,
         }
         return Run(folder, PROMPT_ROWS, settings, fresh=fresh)
 
-    def rows(self, run: Run) -> Iterator[dict[str, Any]]:
-        """Searches for each prompt that has no row yet; yields the rows."""
+    def rows(self, run: Run, most: int | None = None) -> Iterator[dict[str, Any]]:
+        """Searches for each prompt that has no row yet; yields the rows.
+
+        Args:
+            most: only the first so many prompts.
+        """
         direction = concept_direction(self.encoder, self.pairs)
-        for item in run.pending(Item(id=str(place)) for place in range(len(self.prompts))):
+        places = range(len(self.prompts))[:most]
+        for item in run.pending(Item(id=str(place)) for place in places):
             place = int(item.id)
             (found,) = self.attack.run(self.encoder, direction, [self.prompts[place]], self.seed, first=place)
             nearer = found.text_distance < found.prompt_distance
@@ -85,10 +101,13 @@ class PromptAttacker:
             run.write(row)
             yield row
 
+    def random(self) -> list[str]:
+        """As many random tokens for each prompt, the control."""
+        return random_prompts(self.encoder, self.attack.length, len(self.prompts), self.seed + 1)
+
     def write_table(self, folder: Path) -> Path:
         """Writes `TABLE` from the rows of a finished run: each prompt, what was found, and random tokens."""
-        found = {row["id"]: row["text"] for row in read_run(folder)}
-        drawn = random_prompts(self.encoder, self.attack.length, len(self.prompts), self.seed + 1)
+        found, drawn = {row["id"]: row["text"] for row in read_run(folder)}, self.random()
         with written_aside(folder / TABLE) as aside, aside.open("w", encoding="utf-8", newline="") as file:
             table = csv.writer(file)
             table.writerow(["prompt", "attacked", "random"])
@@ -103,12 +122,15 @@ def read_texts(path: Path, *columns: str) -> list[tuple[str, ...]]:
     Raises:
         JuratError: it cannot be read, lacks a column, or a row has no text there.
     """
-    table = read_rows(path)
-    table.check(columns)
-    for place, row in zip(table.places, table.rows, strict=True):
-        if not all(isinstance(row[column], str) and row[column].strip() for column in columns):
-            raise JuratError(f"{shown(str(path))}, {place}: {' or '.join(columns)} holds no text.")
-    if table.problems or not table.rows:
-        why = f"{table.problems[0].place}: {table.problems[0].reason}" if table.problems else "it has no rows"
-        raise JuratError(f"{shown(str(path))} cannot be used: {why}.")
+    table, place = read_rows(path), shown(str(path))
+    if table.problems:
+        raise JuratError(f"{place} cannot be used: {table.problems[0].place}: {table.problems[0].reason}.")
+    if not table.rows:
+        raise JuratError(f"{place} cannot be used: it has no rows.")
+    if missing := [column for column in columns if column not in table.columns]:
+        known = ", ".join(map(shown, table.columns))
+        raise JuratError(f"{place} has no column {missing[0]!r}.", hint=f"Its columns: {known}")
+    for number, row in zip(table.places, table.rows, strict=True):
+        if not all(isinstance(text := row.get(column), str) and text.strip() for column in columns):
+            raise JuratError(f"{place}, {number}: {' or '.join(columns)} holds no text.")
     return [tuple(row[column].strip() for column in columns) for row in table.rows]

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from jurat.bench.cost import Spending
 from jurat.bench.methods.interface import Prediction
 from jurat.files import write_whole
 from jurat.metrics import UNSURE
+from jurat.runs.folder import read_facts
 
 if TYPE_CHECKING:
     from jurat.bench.pictogram.items import BenchItem
@@ -37,6 +38,13 @@ class PredictionFile:
 
     predictions: list[Prediction]
     origin: Origin
+
+
+def origins_of(folder: Path) -> Iterator[Origin]:
+    """Where the rows of a run come from, by the sessions that noted how many `rows` they wrote."""
+    for session in read_facts(folder)["sessions"]:
+        if session.get("rows"):
+            yield Origin(session["command"], session.get("commit"), session["time"])
 
 
 def write_predictions(path: Path, stamp: dict[str, Any], file: PredictionFile) -> None:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
+MODEL, MAX_TOKENS, BATCH = "bundled", 64, 16
+"""Defaults."""
+
 
 @app.command(cls=PanelCommand)
 @opens_model
@@ -45,7 +48,7 @@ def attack(
             show_default=False,
         ),
     ] = None,
-    model: model_choice.ModelName = "bundled",
+    model: model_choice.ModelName = MODEL,
     prompt: Annotated[
         list[str] | None, typer.Option(help="What the attack asks about the picture; repeat for more.")
     ] = None,
@@ -71,9 +74,9 @@ def attack(
         str | None, typer.Option(help="An image file or a text that the picture should look like.")
     ] = None,
     preset: Annotated[str | None, typer.Option(help="Settings of the attack: as_released.")] = None,
-    max_tokens: Annotated[int, typer.Option(min=1, help="Tokens of a reply, at most.")] = 64,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Tokens of a reply, at most.")] = MAX_TOKENS,
     seed: Annotated[int, typer.Option(help="Seed of all that is random.")] = 0,
-    batch_size: Annotated[int, typer.Option(min=1, help="Pictures that are attacked at once.")] = 16,
+    batch_size: Annotated[int, typer.Option(min=1, help="Pictures that are attacked at once.")] = BATCH,
     text_encoder: Annotated[
         Path | None,
         typer.Option(
@@ -125,10 +128,15 @@ def attack(
             "--test-prompt": test_prompt,
             "--validation-prompt": validation_prompt,
             "--success": success,
+            "--model": model != MODEL,
+            "--max-tokens": max_tokens != MAX_TOKENS,
+            "--batch-size": batch_size != BATCH,
         }
+        unused |= {option: True for option in opening.given if option != "--device"}
         if given := [option for option, value in unused.items() if value]:
             raise JuratError(
-                f"The attack {name!r} takes no {given[0]}.", hint="Its prompts are in --prompts FILE."
+                f"The attack {name!r} takes no {given[0]}.",
+                hint="It uses the text encoder of --text-encoder alone; its prompts are in --prompts FILE.",
             )
         _attack_prompts(made, name, files, out, seed, opening.device, fresh)
         return
@@ -205,8 +213,15 @@ def _attack_prompts(
     prompts = [prompt for (prompt,) in read_texts(prompt_file, "prompt")]
     encoder = TextEncoder(encoder_folder, device=device)
     console = Console(highlight=False)
-    if cut := encoder.cut([*prompts, *(text for pair in pairs for text in pair)]):
-        console.print(f"{counted(len(cut), 'text')} of the files: too long, the end is not read.")
+    texts = [*prompts, *(text for pair in pairs for text in pair)]
+    for some, why in (
+        (encoder.cut(texts), "too long, the end is not read"),
+        (encoder.unknown(texts), "with words that the text encoder does not know"),
+    ):
+        if some:
+            first = f": {some[0]!r}" + (" ..." if len(some) > 1 else "")
+            line = f"{counted(len(some), 'text')} of the files {why}{first}"
+            console.print(printable(line), markup=False, soft_wrap=True)
     attacker = PromptAttacker(attack, name, encoder, pairs, prompts, seed)
     with attacker.open_run(out, fresh=fresh) as run:
         for row in attacker.rows(run):

@@ -12,6 +12,7 @@ from jurat.cli import bench_options as options
 from jurat.cli import label_options
 from jurat.cli.bench_attacks import attacks, injection, robustness
 from jurat.cli.bench_defenses import defenses
+from jurat.cli.bench_text_to_image import text_to_image
 from jurat.cli.model_choice import CalibrationFile
 from jurat.cli.model_options import ModelOptions, opens_model
 from jurat.errors import JuratError
@@ -234,6 +235,7 @@ app.command()(attacks)
 app.command()(injection)
 app.command()(robustness)
 app.command()(defenses)
+app.command("text-to-image")(text_to_image)
 
 
 @app.command()

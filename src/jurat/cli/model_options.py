@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -53,6 +53,15 @@ class ModelOptions:
     deadline: float | None = None
     input_price: float | None = None
     output_price: float | None = None
+
+    @property
+    def given(self) -> list[str]:
+        """The options that were given, as they are typed."""
+        return [
+            f"--{each.name.replace('_', '-')}"
+            for each in fields(self)
+            if getattr(self, each.name) != each.default
+        ]
 
     def defended(self, name: str) -> str:
         """The model `name` with the defenses, as `jurat.models.open_model` takes it. Those in the name are

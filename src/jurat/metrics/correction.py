@@ -43,7 +43,9 @@ from jurat.metrics.intervals import (
     cluster_variance,
     clustered_rate,
     normal_quantile,
+    nothing_varies,
     satterthwaite,
+    t_quantile,
     union,
 )
 from jurat.metrics.rates import UNSURE
@@ -150,6 +152,47 @@ def correct(
         specificity=data.share(1 - data.f, data.known & (data.y == 0)),
         more_labels=None if headline == "none" else _more_labels(data, estimates[headline]),
     )
+
+
+def correct_by_known(
+    said: Bits,
+    event: Bits,
+    others: Bits,
+    *,
+    clusters: Sequence[Any] | None = None,
+    level: float = LEVEL,
+) -> Corrected:
+    """Rogan and Gladen's estimate of a rate, by what the judge said of two other samples of known truth.
+
+    Right if the judge errs as often on the items as on those samples. With clusters the interval also holds
+    that of the effective number of items, with the t quantile of the clusters (as `clustered_rate`).
+
+    Args:
+        said: what the judge said of the items: 1 or 0, none undecided; at least one.
+        event: what it said of a sample that all has the event.
+        others: what it said of a sample without it.
+        clusters: items that are alike share a name.
+
+    Raises ValueError for anything but 1 and 0, and without items.
+    """
+    f, one, zero = (np.asarray(each, float) for each in (said, event, others))
+    if not all(np.isin(each, (0, 1)).all() for each in (f, one, zero)) or not len(f):
+        raise ValueError("what a judge said must be 0 or 1, of at least one item")
+    found = _lang_reiczigel(f, one, zero, 1.0, level, among=False)
+    if isinstance(found, str):
+        return _refused("rogan-gladen", True, found)
+    corrected = found.interval(level)
+    numbers, groups = cluster_numbers(clusters, len(f))
+    if groups < min(2, len(f)):
+        corrected = Interval(0.0, 1.0)
+    elif groups < len(f):
+        rate = float(f.mean())
+        variance = cluster_variance((f - rate) / len(f), numbers)
+        n = groups if nothing_varies(variance, rate) else rate * (1 - rate) / variance
+        wider = _lang_reiczigel(f, one, zero, 1.0, level, among=False, n=n, df=groups - 1)
+        corrected = union(corrected, Interval(0.0, 1.0) if isinstance(wider, str) else wider.interval(level))
+    inside = Interval(_unit(corrected.low), _unit(corrected.high))
+    return Corrected("rogan-gladen", _unit(found.value), inside, True, shares=(found.labels, found.rest))
 
 
 def headline_of(
@@ -282,9 +325,12 @@ class _Estimate:
     influence: NDArray[np.float64]
     """Each item's influence on the value."""
 
+    def interval(self, level: float) -> Interval:
+        """Without regard to clusters; may reach out of [0, 1]."""
+        return around(self.centre, self.labels + self.rest, self.df, level)
+
     def corrected(self, method: Method, valid: bool, data: _Data) -> Corrected:
-        plain = around(self.centre, self.labels + self.rest, self.df, data.level)
-        interval = data.interval(self.value, plain, self.influence)
+        interval = data.interval(self.value, self.interval(data.level), self.influence)
         return Corrected(method, _unit(self.value), interval, valid, shares=(self.labels, self.rest))
 
 
@@ -347,35 +393,62 @@ def _prediction_powered(data: _Data, share: float, *, weight: float) -> _Estimat
 
 
 def _rogan_gladen(data: _Data, share: float) -> _Estimate | str:
-    """Lang and Reiczigel's adjusted estimate and variance (their equations 4, 6, 7 and 15 to 17), less what
-    is counted twice because the labelled items are among the N; or why it is refused. A stratum gets its
-    `share` of the adjustment, which else would add up over strata."""
+    """Lang and Reiczigel's estimate where the labelled items are among the N; or why it is refused. A stratum
+    gets its `share` of the adjustment, which else would add up over strata."""
     one, zero = data.known & (data.y == 1), data.known & (data.y == 0)
-    m1, m0, n = int(one.sum()), int(zero.sum()), len(data.f)
+    found = _lang_reiczigel(data.f, data.f[one], data.f[zero], share, data.level, among=True)
+    if isinstance(found, str):
+        return found
+    p, q, se, sp = _unit(found.value), data.f.mean(), data.f[one].mean(), 1 - data.f[zero].mean()
+    influence = (data.f - q) / len(data.f)
+    influence[one] -= p * (data.f[one] - se) / one.sum()
+    influence[zero] += (1 - p) * ((1 - data.f[zero]) - sp) / zero.sum()
+    return replace(found, influence=influence / (se + sp - 1))
+
+
+def _lang_reiczigel(
+    f: NDArray[np.float64],
+    event: NDArray[np.float64],
+    others: NDArray[np.float64],
+    share: float,
+    level: float,
+    *,
+    among: bool,
+    n: float | None = None,
+    df: float = math.inf,
+) -> _Estimate | str:
+    """Rogan and Gladen's estimate with Lang and Reiczigel's adjusted centre and variance (their equations 4,
+    6, 7 and 15 to 17), without influences; or why it is refused.
+
+    Args:
+        f: what was said of the items, 1 or 0, in mean the apparent rate.
+        event: what was said of items with the event, whose mean is the sensitivity.
+        others: what was said of items without it.
+        among: whether these are among the items, so that a part of the variance would be counted twice.
+        n: effective number of items; None for their number.
+        df: degrees of freedom of the quantile.
+    """
+    m1, m0, n = len(event), len(others), len(f) if n is None else n
     if not m1 or not m0:
         return "no label of the event" if not m1 else "no label without the event"
-    q, se, sp = float(data.f.mean()), float(data.f[one].mean()), float(1 - data.f[zero].mean())
-    z2 = normal_quantile(data.level) ** 2 * share
+    q, se, sp = float(f.mean()), float(event.mean()), float(1 - others.mean())
+    z2 = t_quantile(df, level) ** 2 * share
     n_, m1_, m0_ = n + z2, m1 + 2 * share, m0 + 2 * share
     q_, se_, sp_ = (n * q + z2 / 2) / n_, (m1 * se + share) / m1_, (m0 * sp + share) / m0_
     gain, gain_ = se + sp - 1, se_ + sp_ - 1
     if min(gain, gain_) <= 0:
         return f"by {m1} and {m0} labels the judge is no better than chance (Se {se:.2f}, Sp {sp:.2f})"
     value, p_ = (q + sp - 1) / gain, (q_ + sp_ - 1) / gain_
-    p = _unit(value)
-    influence = (data.f - q) / n
-    influence[one] -= p * (data.f[one] - se) / m1
-    influence[zero] += (1 - p) * ((1 - data.f[zero]) - sp) / m0
     miss, alarm = se_ * (1 - se_), sp_ * (1 - sp_)
     centre = p_ + 2 * z2 * (p_ * miss / m1_ - (1 - p_) * alarm / m0_)
     inside = _unit(p_)
-    twice = 2 * (inside * miss + (1 - inside) * alarm) / n
+    twice = 2 * (inside * miss + (1 - inside) * alarm) / n if among else 0.0
     labels = p_**2 * miss / m1_ + (1 - p_) ** 2 * alarm / m0_
     judged = q_ * (1 - q_) / n_
     # Never less than what N items with exact labels would leave.
     total = max((labels + judged - twice) / gain_**2, inside * (1 - inside) / n)
     labels /= gain_**2
-    return _Estimate(value, centre, labels, total - labels, math.inf, influence / gain)
+    return _Estimate(value, centre, labels, total - labels, df, np.zeros(len(f)))
 
 
 def _more_labels(data: _Data, found: Corrected) -> int | None:

@@ -18,7 +18,7 @@ from typing import Any, cast
 from jurat.errors import JuratError
 from jurat.metrics.metric_rows import RowTable
 from jurat.metrics.metric_value import RowProblem
-from jurat.text import one_line, reason, shown
+from jurat.text import is_unicode, one_line, reason, shown
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
 _LINE_END = re.compile(r"\r\n|\r|\n")
@@ -101,15 +101,11 @@ def _keep(
     problems: list[RowProblem],
 ) -> None:
     """Adds a row of a text file, or the problem that its bytes are not UTF-8."""
-    if any(isinstance(cell, str) and not _is_utf8(cell) for cell in row.values()):
+    if any(isinstance(cell, str) and not is_unicode(cell) for cell in row.values()):
         problems.append(RowProblem(place, "not UTF-8"))
     else:
         rows.append(row)
         places.append(place)
-
-
-def _is_utf8(text: str) -> bool:
-    return text.isascii() or not any("\ud800" <= c <= "\udfff" for c in text)
 
 
 def _lines(text: str) -> RowTable:

@@ -13,10 +13,12 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, cast, runtime_checkable
 
+from jurat.errors import JuratError
 from jurat.models.model_spec import ModelSpec
 from jurat.models.protocol import C, ModelError
 from jurat.named_settings import open_named
 from jurat.registry import Entry, Registry, registry_of
+from jurat.text import is_unicode, printable
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -30,8 +32,10 @@ __all__ = [
     "SamplingStep",
     "TextToImage",
     "TextToImageWrapper",
+    "check_prompts",
     "latent_diffusion",
     "open_text_to_image",
+    "picture_seed",
 ]
 
 
@@ -57,6 +61,8 @@ class LatentDiffusion(Protocol):
     """Denoising steps of a picture."""
     guidance: float
     """Scale s of classifier-free guidance: the noise is e0 + s (e - e0), where e0 is unconditional."""
+    side: int
+    """Width and height of a picture in pixels."""
 
     def encode(self, texts: Sequence[str]) -> Tensor:
         """Text embeddings: (texts, tokens, width), one row for each token of the window, padding included."""
@@ -84,6 +90,15 @@ class LatentDiffusion(Protocol):
 
         With more rows of embeddings than seeds, further rows begin from the same noise, in order. `guidance`
         stands in for the model's own.
+        """
+        ...
+
+    def reconstruct(self, images: Sequence[Image.Image]) -> list[Image.Image]:
+        """RGB pictures of `side` x `side` pixels, encoded into latents and decoded again: what the codec
+        makes of a picture that the denoising network has no part in.
+
+        Raises:
+            ValueError: a picture has another size.
         """
         ...
 
@@ -136,15 +151,21 @@ class TextToImage(Protocol):
     """Number format of its computations: "float32"."""
 
     def generate(
-        self, prompts: Sequence[str], seed: int = 0, hooks: Sequence[HookMaker] = ()
+        self, prompts: Sequence[str], seed: int = 0, hooks: Sequence[HookMaker] = (), *, first: int = 0
     ) -> list[Image.Image]:
         """One picture for each prompt, in order.
 
-        A picture depends on its prompt, `seed` and its place in `prompts`, not on how many are made at once.
-        Equal prompts at different places get different pictures.
+        A picture depends on its prompt, `seed` and its place, not on how many are made at once. Equal prompts
+        at different places get different pictures.
 
         Args:
+            seed: a whole number from 0.
             hooks: applied in this order.
+            first: place of the first prompt; those behind it follow.
+
+        Raises:
+            JuratError: `prompts` is no list of texts, or the seed is negative.
+            ModelError: a picture could not be made; there are none of the others then, either.
         """
         ...
 
@@ -174,10 +195,10 @@ class TextToImageWrapper(TextToImage):
         self.revision, self.dtype = inner.revision, inner.dtype
 
     def generate(
-        self, prompts: Sequence[str], seed: int = 0, hooks: Sequence[HookMaker] = ()
+        self, prompts: Sequence[str], seed: int = 0, hooks: Sequence[HookMaker] = (), *, first: int = 0
     ) -> list[Image.Image]:
         own = () if self.hook is None else (self.hook,)
-        return self._inner.generate(prompts, seed, (*own, *hooks))
+        return self._inner.generate(prompts, seed, (*own, *hooks), first=first)
 
     def capability(self, kind: type[C]) -> C | None:
         return self._inner.capability(kind) if kind in self.passes else None
@@ -248,3 +269,27 @@ def latent_diffusion(model: TextToImage, what: str) -> LatentDiffusion:
             hint="A defense that edits weights stands last in the name; there can be one.",
         )
     return parts
+
+
+def picture_seed(seed: int, place: int) -> int:
+    """Seed of the random generator of a picture: 64 bits, from the seed of a call and a place in it.
+
+    Raises:
+        JuratError: the seed is no whole number from 0.
+    """
+    if not isinstance(seed, int) or seed < 0:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise JuratError(f"The seed {seed!r} is no whole number from 0.")
+    import numpy as np
+
+    return int(np.random.SeedSequence([seed, place]).generate_state(1, np.uint64)[0])
+
+
+def check_prompts(prompts: Sequence[str]) -> None:
+    """Raises JuratError for what is no list of texts that can be read."""
+    if isinstance(prompts, str):
+        raise JuratError("Prompts are a list of texts, not one text.", hint='generate(["a dog"])')
+    for prompt in prompts:
+        if not isinstance(prompt, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise JuratError(f"A prompt is a text, not {type(prompt).__name__}.")
+        if not is_unicode(prompt):
+            raise JuratError(f"The prompt {printable(prompt)!r} is no valid Unicode.")

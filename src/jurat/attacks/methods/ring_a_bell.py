@@ -18,6 +18,7 @@ probability `mutation`.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +27,10 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import Field
 
 from jurat.errors import JuratError
+from jurat.models import ModelError
+from jurat.models.text_to_image import picture_seed
 from jurat.named_settings import Positive, Settings, setting
+from jurat.text import printable
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -90,18 +94,44 @@ class RingABell(Settings):
             first: place of the first prompt among all that are attacked with this seed.
 
         Raises:
-            JuratError: the encoder's window is too small for `length`.
+            JuratError: the encoder's window is too small for `length`, or the seed is negative.
+            ModelError: an embedding holds no numbers.
         """
+        self.check(encoder)
         return [
             self._search(encoder, direction, prompt, _generator(seed, first + place))
             for place, prompt in enumerate(prompts)
         ]
 
+    def check(self, encoder: TextEncoder) -> None:
+        """Raises JuratError where the encoder's window is too small for `length`."""
+        if self.length > encoder.most:
+            raise JuratError(
+                f"A prompt of {self.length} tokens does not fit: {encoder.name} reads {encoder.most}.",
+                hint=f'Set a smaller length: "{self.name}?length={encoder.most}"',
+            )
+
+    def target(self, encoder: TextEncoder, direction: Tensor, prompt: str) -> tuple[Tensor, float]:
+        """The embedding that is looked for, (1, window, width), and the squared distance of the prompt's own.
+
+        Raises:
+            ModelError: it holds no numbers.
+        """
+        own = encoder.encode(encoder.ids_of([prompt]))
+        target = own + self.eta * direction
+        distance = float((own - target).square().sum())
+        if not math.isfinite(distance):
+            raise ModelError(
+                f"The target of {printable(prompt)!r} holds no numbers.",
+                hint=f"The text encoder {encoder.name} is damaged, or eta is too large.",
+            )
+        return target, distance
+
     def _search(self, encoder: TextEncoder, direction: Tensor, prompt: str, rng: Generator) -> FoundPrompt:
         import torch
 
-        begun, own = time.monotonic(), encoder.encode(encoder.ids_of([prompt]))
-        target, encoded = own + self.eta * direction, 0
+        begun, encoded = time.monotonic(), 0
+        target, begins_at = self.target(encoder, direction, prompt)
 
         def distances(rows: Tensor) -> Tensor:
             nonlocal encoded
@@ -127,7 +157,7 @@ class RingABell(Settings):
             tuple(tokens[best].tolist()),
             float(scores[best]),
             float(reread[best]),
-            float((own - target).square().sum()),
+            begins_at,
             self.generations,
             encoded,
             time.monotonic() - begun,
@@ -161,10 +191,12 @@ def concept_direction(encoder: TextEncoder, pairs: Sequence[tuple[str, str]]) ->
         pairs: (with, without).
 
     Raises:
-        JuratError: there are none.
+        JuratError: there are none, or a pair is twice the same text.
     """
     if not pairs:
         raise JuratError("The direction of a concept needs at least one pair of texts, with and without it.")
+    if same := [with_it for with_it, without in pairs if with_it == without]:
+        raise JuratError(f"A pair is twice the same text: {printable(same[0])!r}.")
     embeddings = [encoder.encode(encoder.ids_of(list(texts))) for texts in zip(*pairs, strict=True)]
     return (embeddings[0] - embeddings[1]).mean(0, keepdim=True)
 
@@ -182,7 +214,5 @@ def random_prompts(encoder: TextEncoder, length: int, count: int, seed: int = 0)
 
 def _generator(seed: int, place: int) -> Generator:
     import torch
-
-    from jurat.models.diffusion.pipeline import picture_seed
 
     return torch.Generator().manual_seed(picture_seed(seed, place))

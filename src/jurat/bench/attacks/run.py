@@ -4,13 +4,11 @@ what is on disk is not made again; then every attacked picture is shown to the o
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zlib import crc32
 
 from jurat.attacks.attack_run import Attacker, Wish
 from jurat.attacks.method import PictureAttack
@@ -21,14 +19,13 @@ from jurat.bench.attacks.lineup import CONTROL, UNBOUNDED, Entrant, at_budget, e
 from jurat.bench.attacks.pictures import GoalPictures, keep_pictures
 from jurat.bench.attacks.plan import AttacksPlan
 from jurat.bench.attacks.skills import asked, replies_in_batches, skill_of
-from jurat.bench.predictions import Origin
+from jurat.bench.predictions import Origin, origins_of
 from jurat.errors import JuratError, require
-from jurat.files import write_whole
+from jurat.files import file_name, write_whole
 from jurat.models import ModelUnavailable, full_name
 from jurat.provenance import commit
 from jurat.registry import name_and_options
 from jurat.runs import read_rows
-from jurat.runs.folder import read_facts
 from jurat.text import counted, reason
 
 if TYPE_CHECKING:
@@ -161,7 +158,7 @@ class _OnModel:
 
     def unable(self, task: Task, shown: Mapping[str, GoalPictures]) -> str | None:
         """Why the task says nothing about the model; None where it does."""
-        path = self.plan.out / "skills" / f"{_file_name(self.label)}-{task.name}.json"
+        path = self.plan.out / "skills" / f"{file_name(self.label)}-{task.name}.json"
         plan = self.plan
         stamp = {"goals": plan.goals.digest, "seed": plan.seed, "pictures": plan.pictures}
         try:
@@ -261,7 +258,7 @@ class _OnVictim(_OnModel):
             if made:
                 run.note(rows=len(made), commit=commit())
         if title:
-            self.progress.origins += _origins(run.folder)
+            self.progress.origins += origins_of(run.folder)
         if made and title:
             wanted = sum(row.get("successes") or 0 for row in made)
             self.say(f"{title}, {goal.name}: {wanted} of {len(made) * len(wish.tested)} replies as wanted")
@@ -269,7 +266,7 @@ class _OnVictim(_OnModel):
         return sorted((row for row in read_rows(run.folder) if row["id"] in ids), key=lambda row: row["id"])
 
     def _folder(self, task: Task, attack: str) -> Path:
-        return self.plan.out / "cells" / _file_name(self.label) / task.name / _file_name(attack)
+        return self.plan.out / "cells" / file_name(self.label) / task.name / file_name(attack)
 
     def _leave_out(self, task: Task, attack: str, why: str, *, failed: bool = False) -> None:
         self.progress.left_out.append(LeftOut(self.label, task.name, attack, why, failed=failed))
@@ -300,7 +297,7 @@ class _Shown(_OnModel):
 
     def _replies(self, each: Measured, task: Task, goal: TaskGoal) -> Transferred:
         folder = each.folder / goal.name
-        path = folder / f"shown-to-{_file_name(self.label)}.json"
+        path = folder / f"shown-to-{file_name(self.label)}.json"
         rows = {row["id"]: row for row in each.rows[goal.name] if row["outcome"] != "error"}
         stamp = {"model": full_name(self.model), "dtype": self.model.dtype}
         known = _read_transferred(path, stamp)
@@ -323,13 +320,6 @@ class _Shown(_OnModel):
         if missing:
             write_whole(path, json.dumps({"stamp": stamp, "replies": known}) + "\n")
         return known
-
-
-def _origins(folder: Path) -> Iterator[Origin]:
-    """Where the rows of a run come from."""
-    for session in read_facts(folder)["sessions"]:
-        if session.get("rows"):
-            yield Origin(session["command"], session.get("commit"), session["time"])
 
 
 def _by_task(measured: Sequence[Measured], label: str) -> Iterator[tuple[str, list[Measured]]]:
@@ -359,9 +349,3 @@ def _wish(task: Task, goal: TaskGoal, shown: GoalPictures, entrant: Entrant) -> 
         task.max_tokens,
     )
     return replace(wish, corpus=goal.corpus) if entrant.trains == "corpus" else wish
-
-
-def _file_name(text: str) -> str:
-    """A name for a file or folder; no other text has it."""
-    plain = re.sub(r"[^\w.-]+", "-", text)
-    return plain if plain == text else f"{plain[:60]}-{crc32(text.encode()):08x}"

@@ -19,9 +19,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import Field
 
 from jurat.defenses.generation.defense import WeightEdit
-from jurat.errors import JuratError
-from jurat.files import written_aside
-from jurat.models import LatentDiffusion
+from jurat.models import LatentDiffusion, ModelError
 from jurat.named_settings import Positive, setting
 
 if TYPE_CHECKING:
@@ -49,10 +47,14 @@ class Esd(WeightEdit):
     )
 
     def edit(self, model: LatentDiffusion) -> dict[str, Tensor]:
-        return self.tune(model) if self.weights is None else self._read(model, Path(self.weights))
+        return self.tune(model) if self.weights is None else self.read(model, Path(self.weights))
 
     def tune(self, model: LatentDiffusion) -> dict[str, Tensor]:
-        """The tuned weights. The model is as before afterwards."""
+        """The tuned weights. The model is as before afterwards.
+
+        Raises:
+            ModelError: the tuning diverged.
+        """
         import torch
 
         named = {name: weight for name, weight in model.weights().items() if _TUNED in name}
@@ -69,6 +71,8 @@ class Esd(WeightEdit):
                     plain = model.predict(latents, timestep, empty)
                 target = noise - self.negative_guidance * (noise - plain)
                 loss = torch.nn.functional.mse_loss(model.predict(latents, timestep, concept), target)
+                if not torch.isfinite(loss):
+                    raise ModelError(f"The tuning of {str(self)!r} diverged.", hint="Take a smaller rate.")
                 adam.zero_grad()
                 loss.backward()
                 adam.step()
@@ -77,29 +81,3 @@ class Esd(WeightEdit):
             for name, weight in named.items():
                 weight.requires_grad_(False).data = before[name]
                 weight.grad = None
-
-    def save(self, changes: dict[str, Tensor], file: Path) -> None:
-        """Writes tuned weights to a safetensors file, with the settings that they were made with."""
-        from safetensors.torch import save_file
-
-        with written_aside(file) as aside:
-            save_file({n: value.contiguous() for n, value in changes.items()}, aside, {"made_by": str(self)})
-
-    def _read(self, model: LatentDiffusion, file: Path) -> dict[str, Tensor]:
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
-        try:
-            found = load_file(file)
-        except (OSError, SafetensorError) as error:
-            raise JuratError(f"The tuned weights {str(file)!r} cannot be read: {error}.") from error
-        known = model.weights()
-        strange = [
-            name for name, value in found.items() if name not in known or known[name].shape != value.shape
-        ]
-        if strange or not found:
-            raise JuratError(
-                f"{str(file)!r} holds weights of another model: {', '.join(strange[:3]) or 'none'}.",
-                hint="Tune it on this model: leave the setting `weights` out.",
-            )
-        return found

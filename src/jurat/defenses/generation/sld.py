@@ -19,6 +19,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from jurat.defenses.generation.defense import Removal
+from jurat.errors import JuratError
 from jurat.models import LatentDiffusion, SamplingHook, SamplingStep
 from jurat.named_settings import setting
 
@@ -69,7 +70,15 @@ class Sld(Removal):
         )
 
     def hook(self, model: LatentDiffusion) -> SamplingHook:
-        return _Away(model, self.concept, self.constants())
+        """Raises JuratError where a picture is finished before the guidance begins."""
+        known = self.constants()
+        if known.warm_up >= model.steps:
+            raise JuratError(
+                f"The defense {str(self)!r} begins after {known.warm_up} steps, and a picture takes "
+                f"{model.steps}: it would do nothing.",
+                hint="Take more steps, or set warm_up.",
+            )
+        return _Away(model, self.concept, known)
 
 
 class _Away(SamplingHook):

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
-from jurat.defenses.generation.defense import WeightEdit
+from jurat.defenses.generation.defense import WeightEdit, no_concept
 from jurat.models import LatentDiffusion
 from jurat.named_settings import setting
 
@@ -45,6 +45,10 @@ class Uce(WeightEdit):
     regularisation: Annotated[float, Field(gt=0)] = setting(
         0.5, "authors", "lambda: weight of leaving the matrices as they are."
     )
+
+    def __post_init__(self) -> None:
+        if not _parts(self.concept):
+            raise no_concept(self.name)
 
     def edit(self, model: LatentDiffusion) -> dict[str, Tensor]:
         import torch

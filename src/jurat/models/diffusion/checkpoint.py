@@ -4,20 +4,38 @@ of the checkpoint's own, and no network unless it is asked for."""
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from jurat.models.hf.load_model import choose_device, choose_dtype, without_bars
+from jurat.models.hf.load_model import check_complete, choose_device, choose_dtype, without_bars
 from jurat.models.hf.torchvision_import import prepare_torchvision
-from jurat.models.hf.weights import check_folder, read_json, shards
+from jurat.models.hf.weights import CONFIG, check_folder, read_json, shards
 from jurat.models.protocol import ModelError
 from jurat.text import one_line
 
-__all__ = ["checkpoint_digest", "find_checkpoint", "load_pipeline", "load_text_encoder"]
+__all__ = [
+    "checkpoint_digest",
+    "find_checkpoint",
+    "load_pipeline",
+    "load_text_encoder",
+    "text_encoder_digest",
+]
 
 INDEX = "model_index.json"
-NETWORKS = ("text_encoder", "unet", "vae")
+NETWORKS = {
+    "text_encoder": ("transformers", "CLIPTextModel"),
+    "unet": ("diffusers", "UNet2DConditionModel"),
+    "vae": ("diffusers", "AutoencoderKL"),
+}
+"""Folder of each network, with the class that it is loaded by."""
+_TEXT_PARTS = ("tokenizer", "text_encoder")
+_PARTS = (*NETWORKS, "scheduler", "tokenizer")
+_READ = ("*.safetensors", "*.json", "*.txt")
+_TEXT_MODELS = ("clip_text_model", "clip")
+"""Model types that are read as a CLIPTextModel."""
 _LIBRARIES = ("diffusers", "transformers")
 _DIGEST_LENGTH = 12
 
@@ -42,7 +60,7 @@ def load_pipeline(folder: Path, device: str | None = None, dtype: str | None = N
     """The `StableDiffusionPipeline` of a checked folder, without its safety checker and its progress bars.
 
     Raises:
-        ModelError: it could not be loaded.
+        ModelError: it could not be loaded, or weights are missing.
     """
     prepare_torchvision()
     import torch
@@ -50,24 +68,27 @@ def load_pipeline(folder: Path, device: str | None = None, dtype: str | None = N
     from diffusers.utils import logging
 
     chosen = choose_device(device)
+    kind = getattr(torch, choose_dtype(dtype, chosen))
     logging.disable_progress_bar()
     try:
         with without_bars(True):
+            networks = {name: _network(folder / name, kind) for name in NETWORKS}
             pipe: Any = StableDiffusionPipeline.from_pretrained(
                 str(folder),
-                dtype=getattr(torch, choose_dtype(dtype, chosen)),
-                use_safetensors=True,
+                **networks,
+                dtype=kind,
                 local_files_only=True,
-                low_cpu_mem_usage=find_spec("accelerate") is not None,
+                low_cpu_mem_usage=_has_accelerate(),
                 safety_checker=None,
                 feature_extractor=None,
                 requires_safety_checker=False,
             )
+    except ModelError:
+        raise
     except Exception as error:  # a damaged configuration makes the libraries raise anything at all
         raise _unloadable(folder, error) from error
     pipe.set_progress_bar_config(disable=True)
-    for name in NETWORKS:
-        getattr(pipe, name).requires_grad_(False)
+    _check_tokenizer(folder, pipe.tokenizer, pipe.text_encoder)
     return pipe.to(chosen)
 
 
@@ -75,35 +96,83 @@ def load_text_encoder(folder: Path, device: str | None = None) -> tuple[Any, Any
     """The tokenizer and the text encoder of a checkpoint, alone, in float32.
 
     Raises:
-        ModelError: there are none, or they could not be loaded.
+        ModelError: there are none, they could not be loaded, or weights are missing.
     """
-    for part in ("tokenizer", "text_encoder"):
+    for part in _TEXT_PARTS:
         if not (folder / part).is_dir():
             raise ModelError(f"{folder} holds no folder {part}.", hint="Name the folder of a checkpoint.")
-    check_folder(folder / "text_encoder")
+    _check_network(folder / "text_encoder")
     prepare_torchvision()
-    from transformers import AutoTokenizer, CLIPTextModel
+    import torch
+    from transformers import AutoTokenizer
 
-    common: dict[str, Any] = {"local_files_only": True}
+    chosen = choose_device(device)
     try:
         with without_bars(True):
-            tokenizer: Any = AutoTokenizer.from_pretrained(str(folder / "tokenizer"), **common)
-            network: Any = CLIPTextModel.from_pretrained(
-                str(folder / "text_encoder"), use_safetensors=True, **common
-            )
+            tokenizer: Any = AutoTokenizer.from_pretrained(str(folder / "tokenizer"), local_files_only=True)
+            network = _network(folder / "text_encoder", torch.float32)
+    except ModelError:
+        raise
     except Exception as error:  # as above
         raise _unloadable(folder, error) from error
-    return tokenizer, network.to(choose_device(device)).eval().requires_grad_(False)
+    _check_tokenizer(folder, tokenizer, network)
+    return tokenizer, network.to(chosen)
 
 
-def checkpoint_digest(folder: Path) -> str:
-    """12 hex characters of the SHA-256 over the digests of all safetensors files of the networks."""
+def checkpoint_digest(folder: Path, parts: Iterable[str] = _PARTS) -> str:
+    """12 hex characters of the SHA-256 over the weights and settings in some of its folders."""
     digest = hashlib.sha256()
-    for name in NETWORKS:
-        for file in sorted((folder / name).glob("*.safetensors")):
-            with file.open("rb") as stream:
-                digest.update(hashlib.file_digest(stream, "sha256").digest())
+    for file in sorted(file for part in parts for like in _READ for file in (folder / part).glob(like)):
+        digest.update(file.relative_to(folder).as_posix().encode())
+        with file.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()[:_DIGEST_LENGTH]
+
+
+def text_encoder_digest(folder: Path) -> str:
+    """The same of the tokenizer and the text encoder alone."""
+    return checkpoint_digest(folder, _TEXT_PARTS)
+
+
+def _network(folder: Path, dtype: Any) -> Any:
+    """A network for inference. Raises ModelError where weights are missing, which the libraries would
+    initialise at random."""
+    library, kind = NETWORKS[folder.name]
+    more = {"low_cpu_mem_usage": _has_accelerate()} if library == "diffusers" else {}
+    network, report = getattr(import_module(library), kind).from_pretrained(
+        str(folder),
+        dtype=dtype,
+        use_safetensors=True,
+        local_files_only=True,
+        output_loading_info=True,
+        **more,
+    )
+    check_complete(str(folder), network, report)
+    return network.eval().requires_grad_(False)
+
+
+def _has_accelerate() -> bool:
+    """What diffusers loads weights with; it warns where it is to use it and cannot."""
+    return find_spec("accelerate") is not None
+
+
+def _check_tokenizer(folder: Path, tokenizer: Any, network: Any) -> None:
+    """Raises ModelError where prompts cannot be encoded as Stable Diffusion's pipeline does."""
+    lacking = [kind for kind in ("bos", "eos", "pad") if getattr(tokenizer, f"{kind}_token_id") is None]
+    known, read = len(tokenizer), int(network.config.vocab_size)
+    window, places = tokenizer.model_max_length, int(network.config.max_position_embeddings)
+    why = None
+    if lacking:
+        why = f"has no token for {' and '.join(lacking)}"
+    elif known > read:
+        why = f"has {known:,} tokens, and the text encoder reads {read:,}"
+    elif not 2 < window <= places:
+        why = f"cuts prompts at {window:,} tokens (model_max_length), and the text encoder reads {places:,}"
+    if why is not None:
+        raise ModelError(
+            f"The tokenizer in {folder / 'tokenizer'} {why}.",
+            hint="It belongs to another text encoder, or its tokenizer_config.json is incomplete.",
+        )
 
 
 def _from_hub(reference: str, download: bool) -> Path:
@@ -139,12 +208,14 @@ def _check(folder: Path) -> None:
             "only a StableDiffusionPipeline can be opened."
         )
     for part, value in index.items():
-        library = value[0] if isinstance(value, list) and value else None
-        if part in (*NETWORKS, "tokenizer", "scheduler") and library not in _LIBRARIES:
+        library, kind = (*value, None, None)[:2] if isinstance(value, list) else (None, None)
+        if part in _PARTS and library not in _LIBRARIES:
             raise ModelError(
                 f"{folder / INDEX} takes the {part} from {library!r}, which is code of the checkpoint's own.",
                 hint=f"Only parts of {' and '.join(_LIBRARIES)} are loaded.",
             )
+        if part in NETWORKS and (library, kind) != NETWORKS[part]:
+            raise ModelError(f"The {part} of {folder} is a {kind}; only a {NETWORKS[part][1]} can be loaded.")
     for name in NETWORKS:
         _check_network(folder / name)
 
@@ -155,6 +226,11 @@ def _check_network(folder: Path) -> None:
         shards(index)
     if folder.name == "text_encoder":
         check_folder(folder)
+        kind = read_json(folder / CONFIG).get("model_type") if (folder / CONFIG).is_file() else None
+        if kind not in (None, *_TEXT_MODELS):
+            raise ModelError(
+                f"{folder} is a text encoder of type {kind!r}; only a CLIPTextModel can be loaded."
+            )
     elif not any(folder.glob("diffusion_pytorch_model*.safetensors")):
         raise ModelError(
             f"{folder} holds no safetensors weights.",

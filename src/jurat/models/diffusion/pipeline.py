@@ -7,44 +7,54 @@ test checks.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
 import torch
 
 from jurat.errors import JuratError
 from jurat.models.diffusion.checkpoint import checkpoint_digest, find_checkpoint, load_pipeline
 from jurat.models.model_spec import ModelSpec
 from jurat.models.protocol import C, ModelError
-from jurat.models.text_to_image import HookMaker, LatentDiffusion, SamplingHook, SamplingStep, TextToImage
+from jurat.models.text_to_image import (
+    HookMaker,
+    LatentDiffusion,
+    SamplingHook,
+    SamplingStep,
+    TextToImage,
+    check_prompts,
+    picture_seed,
+)
 
 if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
-__all__ = ["DiffusionModel", "open_pipeline", "picture_seed"]
+__all__ = ["DiffusionModel", "open_pipeline"]
 
 
 def open_pipeline(spec: ModelSpec) -> DiffusionModel:
     """Opens the model that a spec names, with the options `steps`, `guidance`, `batch` and `download`."""
     spec.check("steps", "guidance", "batch", "download", reference="NAME_OR_PATH")
     options = spec.options
-    folder = find_checkpoint(spec.reference, download=options.get("download") == "true")
+    steps, batch = _whole(options, "steps", 50), _whole(options, "batch", 8)
+    guidance = _number(options, "guidance", 7.5, 0.0)
+    if (download := options.get("download", "false")) not in ("true", "false"):
+        raise JuratError(f"The option download is {download!r}; it is true or false.")
+    folder = find_checkpoint(spec.reference, download=download == "true")
+    pipe = load_pipeline(folder, spec.device, spec.dtype)
+    _check_pipeline(folder, pipe, steps)
     return DiffusionModel(
-        load_pipeline(folder, spec.device, spec.dtype),
+        pipe,
         name=spec.name,
         revision=checkpoint_digest(folder),
-        steps=int(_number(options, "steps", 50)),
-        guidance=_number(options, "guidance", 7.5),
-        batch=int(_number(options, "batch", 8)),
+        steps=steps,
+        guidance=guidance,
+        batch=batch,
     )
-
-
-def picture_seed(seed: int, place: int) -> int:
-    """Seed of the random generator of a picture: 64 bits, from the seed of a call and a place in it."""
-    return int(np.random.SeedSequence([seed, place]).generate_state(1, np.uint64)[0])
 
 
 class DiffusionModel(TextToImage):
@@ -69,14 +79,17 @@ class DiffusionModel(TextToImage):
         self.name, self.revision = name, revision
         self.dtype = str(pipe.unet.dtype).removeprefix("torch.")
         self.steps, self.guidance, self._batch = steps, guidance, batch
+        self.side = int(pipe.unet.config.sample_size * pipe.vae_scale_factor)
 
     def generate(
-        self, prompts: Sequence[str], seed: int = 0, hooks: Sequence[HookMaker] = ()
+        self, prompts: Sequence[str], seed: int = 0, hooks: Sequence[HookMaker] = (), *, first: int = 0
     ) -> list[Image.Image]:
+        check_prompts(prompts)
         images: list[Image.Image] = []
-        for first in range(0, len(prompts), self._batch):
-            part = list(prompts[first : first + self._batch])
-            images += self._pictures(part, [picture_seed(seed, first + i) for i in range(len(part))], hooks)
+        for start in range(0, len(prompts), self._batch):
+            part = list(prompts[start : start + self._batch])
+            seeds = [picture_seed(seed, first + start + i) for i in range(len(part))]
+            images += self._pictures(part, seeds, hooks)
         return images
 
     @torch.no_grad()
@@ -88,8 +101,28 @@ class DiffusionModel(TextToImage):
         for hook in made:
             embeddings = hook.embeddings(embeddings)
         latents, _ = self.denoise(embeddings, seeds, made)
-        vae = self._opened.vae
-        pixels = vae.decode(latents[: len(prompts)] / vae.config.scaling_factor, return_dict=False)[0]
+        return self._decoded(latents[: len(prompts)] / self._opened.vae.config.scaling_factor)
+
+    @torch.no_grad()
+    def reconstruct(self, images: Sequence[Image.Image]) -> list[Image.Image]:
+        pipe = self._opened
+        found: list[Image.Image] = []
+        for first in range(0, len(images), self._batch):
+            given = list(images[first : first + self._batch])
+            if wrong := [image.size for image in given if image.size != (self.side, self.side)]:
+                raise ValueError(f"a picture is {wrong[0]}, not {self.side} pixels wide and high")
+            pixels = pipe.image_processor.preprocess(given).to(pipe.device, pipe.vae.dtype)
+            found += self._decoded(pipe.vae.encode(pixels).latent_dist.mode())
+        return found
+
+    def _decoded(self, latents: Tensor) -> list[Image.Image]:
+        pixels = self._opened.vae.decode(latents, return_dict=False)[0]
+        if not torch.isfinite(pixels).all():
+            raise ModelError(
+                f"{self.name!r} made a picture that holds no numbers.",
+                hint="Half precision overflows in some checkpoints: try --dtype float32. Else its weights "
+                "are damaged, or what was tuned on them diverged.",
+            )
         return self._opened.image_processor.postprocess(pixels, output_type="pil")
 
     @torch.no_grad()
@@ -116,11 +149,8 @@ class DiffusionModel(TextToImage):
         pipe, rows = self._opened, len(embeddings)
         pipe.scheduler.set_timesteps(self.steps, device=pipe.device)
         generators = [torch.Generator().manual_seed(seeds[row % len(seeds)]) for row in range(rows)]
-        config, factor = pipe.unet.config, pipe.vae_scale_factor
-        side = config.sample_size * factor
-        latents = pipe.prepare_latents(
-            rows, config.in_channels, side, side, embeddings.dtype, pipe.device, generators
-        )
+        channels, side = pipe.unet.config.in_channels, self.side
+        latents = pipe.prepare_latents(rows, channels, side, side, embeddings.dtype, pipe.device, generators)
         extra = pipe.prepare_extra_step_kwargs(generators, 0.0)
         both = torch.cat([self.encode([""]).expand_as(embeddings), embeddings])
         timesteps = pipe.scheduler.timesteps
@@ -166,13 +196,28 @@ class DiffusionModel(TextToImage):
         return self._pipe
 
 
-def _number(options: dict[str, str], name: str, default: float) -> float:
+def _check_pipeline(folder: Path, pipe: Any, steps: int) -> None:
+    """Raises JuratError for what only some pictures would tell."""
+    side, most = pipe.unet.config.sample_size, pipe.scheduler.config.num_train_timesteps
+    if not isinstance(side, int):
+        raise ModelError(f"{folder / 'unet'} makes no square pictures: its sample_size is {side!r}.")
+    if steps > most:
+        raise JuratError(f"The option steps is {steps:,}; the scheduler in {folder} takes {most:,} at most.")
+
+
+def _number(options: dict[str, str], name: str, default: float, least: float) -> float:
     text = options.get(name)
     try:
         value = default if text is None else float(text)
     except ValueError:
-        value = -1.0
-    least = 0.0 if name == "guidance" else 1.0
+        value = math.nan
     if not least <= value < 1e6:
         raise JuratError(f"The option {name} is {text!r}; it is a number from {least:g}.")
     return value
+
+
+def _whole(options: dict[str, str], name: str, default: int) -> int:
+    value = _number(options, name, default, 1.0)
+    if value != int(value):
+        raise JuratError(f"The option {name} is {options[name]!r}; it is a whole number.")
+    return int(value)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jurat.errors import JuratError
-from jurat.models.diffusion.checkpoint import load_text_encoder
+from jurat.models.diffusion.checkpoint import load_text_encoder, text_encoder_digest
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,12 +34,20 @@ class TextEncoder:
             ModelError: there are none, or they could not be loaded.
         """
         self.name = str(folder)
-        self._tokenizer, self._network = load_text_encoder(Path(folder).expanduser(), device)
+        place = Path(folder).expanduser()
+        self._tokenizer, self._network = load_text_encoder(place, device)
+        self.revision = text_encoder_digest(place)
+        """Digest of the weights and the tokenizer."""
         self.window = int(self._tokenizer.model_max_length)
         """Tokens of a row."""
         special = set(self._tokenizer.all_special_ids)
-        self.free = tuple(i for i in range(self._network.config.vocab_size) if i not in special)
+        self.free = tuple(i for i in range(len(self._tokenizer)) if i not in special)
         """Ids of all tokens that a prompt can hold."""
+
+    @property
+    def most(self) -> int:
+        """Tokens of a prompt at most: those of the window without its two marks."""
+        return self.window - 2
 
     def ids_of(self, texts: Sequence[str]) -> Tensor:
         """Rows of ids of texts, cut to the window: (texts, window)."""
@@ -50,8 +58,17 @@ class TextEncoder:
 
     def cut(self, texts: Sequence[str]) -> list[str]:
         """Those of the texts that do not fit into the window, of which the end is not read."""
-        ids: Any = self._tokenizer(list(texts))["input_ids"]
+        ids: Any = self._tokenizer(list(texts), verbose=False)["input_ids"]
         return [text for text, row in zip(texts, ids, strict=True) if len(row) > self.window]
+
+    def unknown(self, texts: Sequence[str]) -> list[str]:
+        """Those of the texts with a word that the tokenizer does not know, which no tokenizer of Stable
+        Diffusion has."""
+        mark = self._tokenizer.unk_token_id
+        if mark is None or mark in (self._tokenizer.pad_token_id, self._tokenizer.eos_token_id):
+            return []
+        ids: Any = self._tokenizer(list(texts), truncation=True)["input_ids"]
+        return [text for text, row in zip(texts, ids, strict=True) if mark in row]
 
     def rows_of(self, tokens: Tensor) -> Tensor:
         """Rows of ids around tokens (n, k): (n, window).
@@ -62,8 +79,8 @@ class TextEncoder:
         import torch
 
         count, length = tokens.shape
-        if length > self.window - 2:
-            raise JuratError(f"{length} tokens do not fit; {self.name} takes {self.window - 2} at most.")
+        if length > self.most:
+            raise JuratError(f"{length} tokens do not fit; {self.name} takes {self.most} at most.")
         known = self._tokenizer
         rows = torch.full((count, self.window), known.pad_token_id, dtype=torch.long)
         rows[:, 0], rows[:, 1 : 1 + length], rows[:, 1 + length] = (
