@@ -44,15 +44,15 @@ def table(
     """Write the results of a run into docs/text-to-image.md and docs/results."""
     page = PAGE.read_text(encoding="utf-8")
     results = read_results(RESULTS if run is None else run / RESULTS.name)
+    if run is not None and results is not None and not check:
+        write_whole(RESULTS, json.dumps(results, indent=1, allow_nan=False) + "\n")
+        draw_figure(FIGURE, results)  # before the page, which shows it where it is there
     made = with_part(page, COMMAND, tables(results))
-    if check and made != page:
+    if not check:
+        PAGE.write_text(made, encoding="utf-8")
+    elif made != page:
         print(f"docs/text-to-image.md is out of date; run {COMMAND}", file=sys.stderr)
         raise typer.Exit(1)
-    if not check:
-        if run is not None and results is not None:
-            write_whole(RESULTS, json.dumps(results, indent=1, allow_nan=False) + "\n")
-            draw_figure(FIGURE, results)
-        PAGE.write_text(made, encoding="utf-8")
 
 
 def read_results(file: Path) -> dict[str, Any] | None:
